@@ -1,0 +1,64 @@
+//! App files: what `ingest` must know of an app to admit its beacons. The engine gets only [`super::App`].
+
+use serde::{Deserialize, Serialize};
+
+use super::App;
+use crate::route::Template;
+
+/// An `app:` file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AppFile {
+    /// Name of the app; beacons get it from their write key, never from their content.
+    pub app: String,
+    /// Write keys; several while one is rotated out.
+    pub keys: Vec<String>,
+    /// Origins that browsers may send from, `*` for any (each is answered with its own name).
+    #[serde(default)]
+    pub origins: Vec<String>,
+    /// Environments whose beacons enter journeys.
+    #[serde(default = "production")]
+    pub environments: Vec<String>,
+    /// Platform of beacons that do not say theirs.
+    #[serde(default = "web")]
+    pub platform: String,
+    /// Templates that turn paths into routes, first match wins.
+    #[serde(default)]
+    pub routes: Vec<Template>,
+    /// The one attribute kept as the dimension `segment`.
+    #[serde(default)]
+    pub segment: Option<String>,
+    /// What happens to bots.
+    #[serde(default)]
+    pub bots: Bots,
+}
+
+/// What happens to the beacons of bots and headless browsers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Bots {
+    /// Counted in `quality` only.
+    #[default]
+    Exclude,
+    /// They enter journeys as everyone.
+    Count,
+}
+
+impl AppFile {
+    /// The engine's part of the file.
+    pub fn app(&self) -> App {
+        App {
+            name: self.app.clone(),
+            environments: self.environments.clone(),
+            count_bots: self.bots == Bots::Count,
+        }
+    }
+}
+
+fn production() -> Vec<String> {
+    vec!["production".to_owned()]
+}
+
+fn web() -> String {
+    "web".to_owned()
+}

@@ -1,0 +1,1 @@
+//! The journeys that every app gets without configuration.
