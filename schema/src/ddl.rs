@@ -1,6 +1,10 @@
 //! The tables and views of database `sli`, as versioned migrations.
+//!
+//! The SQL stands in `ddl/`, with what every table and column means. Applying it is `deploy`'s; what the rows
+//! hold is in [`crate::rows`].
 
-/// One step of the database's schema. Migrations are applied in the order of their versions, each once.
+/// One step of the database's schema. Migrations are applied in the order of their versions, each once; every
+/// statement may be repeated, so that a migration that was cut short can be applied again.
 #[derive(Debug, Clone, Copy)]
 pub struct Migration {
     /// Position, from 1 without gaps.
@@ -12,4 +16,72 @@ pub struct Migration {
 }
 
 /// Every migration, in order.
-pub const MIGRATIONS: &[Migration] = &[];
+pub const MIGRATIONS: &[Migration] = &[
+    Migration { version: 1, name: "tables", sql: include_str!("ddl/001_tables.sql") },
+    Migration { version: 2, name: "definitions", sql: include_str!("ddl/002_definitions.sql") },
+];
+
+impl Migration {
+    /// The statements one by one, without their `;`, since ClickHouse's HTTP interface takes one a request.
+    ///
+    /// ```
+    /// let first = schema::ddl::MIGRATIONS[0].statements().next();
+    /// assert!(first.is_some_and(|sql| sql.ends_with("CREATE DATABASE IF NOT EXISTS sli")));
+    /// ```
+    pub fn statements(&self) -> impl Iterator<Item = &'static str> {
+        self.sql.split(";\n").map(str::trim).filter(|statement| !statement.is_empty())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rows::BATCH_TABLES;
+
+    fn statements() -> impl Iterator<Item = &'static str> {
+        MIGRATIONS.iter().flat_map(Migration::statements)
+    }
+
+    /// A statement without its comment lines.
+    fn code(statement: &str) -> String {
+        statement
+            .lines()
+            .filter(|line| !line.starts_with("--"))
+            .collect::<Vec<_>>()
+            .join("\n")
+            .trim()
+            .to_owned()
+    }
+
+    #[test]
+    fn versions_count_from_one_without_gaps() {
+        let versions: Vec<u32> = MIGRATIONS.iter().map(|migration| migration.version).collect();
+        assert_eq!(versions, (1..=MIGRATIONS.len() as u32).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn every_statement_is_ended_and_may_be_repeated() {
+        for migration in MIGRATIONS {
+            assert!(migration.sql.ends_with(";\n"), "{}", migration.name);
+        }
+        for statement in statements().map(code) {
+            let repeatable =
+                ["CREATE DATABASE IF NOT EXISTS ", "CREATE TABLE IF NOT EXISTS ", "CREATE OR REPLACE VIEW "];
+            assert!(repeatable.iter().any(|start| statement.starts_with(start)), "{statement}");
+        }
+    }
+
+    #[test]
+    fn every_table_of_a_batch_is_there_and_every_table_deduplicates() {
+        for table in BATCH_TABLES {
+            let start = format!("CREATE TABLE IF NOT EXISTS sli.{table}\n");
+            assert!(statements().any(|statement| code(statement).starts_with(&start)), "{table}");
+        }
+        for statement in statements().map(code).filter(|statement| statement.starts_with("CREATE TABLE")) {
+            assert!(
+                statement.contains("SETTINGS non_replicated_deduplication_window = 10000"),
+                "{statement}"
+            );
+        }
+    }
+}

@@ -1,0 +1,53 @@
+-- What was promised: every definition set that was ever active, and its journeys and objectives as rows.
+--
+-- Each partition of the log activates a set and inserts the same rows: they replace each other by their key, the
+-- latest activation wins. `definitions` is written after the other two, and names the active set: the one that was
+-- activated last. A set that becomes active again is inserted again, with a token of its own.
+
+CREATE TABLE IF NOT EXISTS sli.definitions
+(
+    set_id String COMMENT 'Hash of the content, 16 hex digits',
+    activated_at DateTime64(3, 'UTC') COMMENT 'Log time of the latest activation',
+    content String COMMENT 'The set as JSON: settings of the engine, apps, journeys' CODEC(ZSTD)
+)
+ENGINE = ReplacingMergeTree(activated_at)
+ORDER BY set_id
+SETTINGS non_replicated_deduplication_window = 10000
+COMMENT 'Every definition set that was ever active';
+
+CREATE TABLE IF NOT EXISTS sli.journey_definitions
+(
+    set_id String COMMENT 'Definition set',
+    activated_at DateTime64(3, 'UTC') COMMENT 'Log time of the latest activation of the set',
+    app LowCardinality(String) COMMENT 'App that the journey is defined for, * for every app',
+    journey LowCardinality(String) COMMENT 'Journey',
+    title String COMMENT 'Title for people',
+    promise String COMMENT 'The promise in the words of the users',
+    product LowCardinality(String) COMMENT 'Product that it belongs to, empty for standard journeys',
+    owner LowCardinality(String) COMMENT 'Owning team or role, empty for standard journeys',
+    unit LowCardinality(String) COMMENT 'Unit of its latency or value: ms or score',
+    standard Bool COMMENT 'Shipped with the product and on without configuration',
+    timeout_ms UInt64 COMMENT 'Deadline of an attempt after its start',
+    policy LowCardinality(String) COMMENT 'Error-budget policy'
+)
+ENGINE = ReplacingMergeTree(activated_at)
+ORDER BY (set_id, app, journey)
+SETTINGS non_replicated_deduplication_window = 10000
+COMMENT 'Journeys of every definition set';
+
+CREATE TABLE IF NOT EXISTS sli.objective_definitions
+(
+    set_id String COMMENT 'Definition set',
+    activated_at DateTime64(3, 'UTC') COMMENT 'Log time of the latest activation of the set',
+    app LowCardinality(String) COMMENT 'App that the journey is defined for, * for every app',
+    journey LowCardinality(String) COMMENT 'Journey',
+    objective LowCardinality(String) COMMENT 'Objective of the journey',
+    version LowCardinality(String) COMMENT 'Hash of rule, target and window: a changed objective is a new version',
+    target Nullable(Float64) COMMENT 'Share of the valid attempts that must be good; NULL for an indicator that nobody has adopted',
+    window_days UInt16 COMMENT 'Rolling window, days',
+    description String COMMENT 'What makes a valid attempt good'
+)
+ENGINE = ReplacingMergeTree(activated_at)
+ORDER BY (set_id, app, journey, objective)
+SETTINGS non_replicated_deduplication_window = 10000
+COMMENT 'Objectives of every definition set';
