@@ -7,6 +7,10 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+pub mod definitions;
+
+pub use definitions::{DEFINITION_TABLES, DefinitionRow, JourneyDefinitionRow, ObjectiveDefinitionRow};
+
 /// Tables that a batch writes, in the order of writing; `batches` is last, since its row is the progress.
 pub const BATCH_TABLES: [&str; 8] = [
     "journey_minutes",

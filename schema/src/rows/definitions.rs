@@ -1,0 +1,265 @@
+//! The rows of a definition set: what the views join titles, promises and targets from.
+//!
+//! They are written when a set becomes active on a partition. Every partition writes the same rows, and they
+//! replace each other by their key. Which set is active is read from `definitions`, so its row is written last.
+
+use serde::Serialize;
+
+use crate::definition::{Comparison, DefinitionSet, Journey, Rule, Unit};
+
+/// App of a journey that is defined for every app.
+pub const EVERY_APP: &str = "*";
+
+/// Tables of a definition set, in the order of writing.
+pub const DEFINITION_TABLES: [&str; 3] = ["journey_definitions", "objective_definitions", "definitions"];
+
+/// A row of `definitions`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[expect(missing_docs, reason = "the columns are documented in the DDL")]
+pub struct DefinitionRow {
+    pub set_id: String,
+    /// Seconds since the epoch with three decimals.
+    pub activated_at: String,
+    pub content: String,
+}
+
+/// A row of `journey_definitions`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[expect(missing_docs, reason = "the columns are documented in the DDL")]
+pub struct JourneyDefinitionRow {
+    pub set_id: String,
+    /// Seconds since the epoch with three decimals.
+    pub activated_at: String,
+    pub app: String,
+    pub journey: String,
+    pub title: String,
+    pub promise: String,
+    pub product: String,
+    pub owner: String,
+    pub unit: &'static str,
+    pub standard: bool,
+    pub timeout_ms: u64,
+    pub policy: String,
+}
+
+/// A row of `objective_definitions`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[expect(missing_docs, reason = "the columns are documented in the DDL")]
+pub struct ObjectiveDefinitionRow {
+    pub set_id: String,
+    /// Seconds since the epoch with three decimals.
+    pub activated_at: String,
+    pub app: String,
+    pub journey: String,
+    pub objective: String,
+    pub version: String,
+    pub target: Option<f64>,
+    pub window_days: u16,
+    pub description: String,
+}
+
+impl DefinitionRow {
+    /// The row of `set`, activated at a log time in ms.
+    pub fn new(set: &DefinitionSet, activated_at_ms: i64) -> Self {
+        let content = match serde_json::to_string(set) {
+            Ok(json) => json,
+            Err(error) => unreachable!("definitions have only types that JSON encodes: {error}"),
+        };
+        Self { set_id: set.id.clone(), activated_at: seconds(activated_at_ms), content }
+    }
+}
+
+impl JourneyDefinitionRow {
+    /// The rows of `set`, activated at a log time in ms: one for each journey and app.
+    pub fn all(set: &DefinitionSet, activated_at_ms: i64) -> Vec<Self> {
+        let activated_at = seconds(activated_at_ms);
+        journeys_of_apps(set)
+            .map(|(app, journey)| Self {
+                set_id: set.id.clone(),
+                activated_at: activated_at.clone(),
+                app: app.to_owned(),
+                journey: journey.name.clone(),
+                title: journey.title.clone(),
+                promise: journey.promise.clone(),
+                product: journey.product.clone(),
+                owner: journey.owner.clone(),
+                unit: journey.unit.as_str(),
+                standard: journey.standard,
+                timeout_ms: journey.timeout_ms,
+                policy: journey.policy.clone(),
+            })
+            .collect()
+    }
+}
+
+impl ObjectiveDefinitionRow {
+    /// The rows of `set`, activated at a log time in ms: one for each objective and app.
+    pub fn all(set: &DefinitionSet, activated_at_ms: i64) -> Vec<Self> {
+        let activated_at = seconds(activated_at_ms);
+        journeys_of_apps(set)
+            .flat_map(|(app, journey)| {
+                journey.objectives.iter().map(move |objective| (app, journey, objective))
+            })
+            .map(|(app, journey, objective)| Self {
+                set_id: set.id.clone(),
+                activated_at: activated_at.clone(),
+                app: app.to_owned(),
+                journey: journey.name.clone(),
+                objective: objective.name.clone(),
+                version: objective.version.clone(),
+                target: objective.target_ppm.map(|ppm| f64::from(ppm) / 1_000_000.0),
+                window_days: objective.window_days,
+                description: description(&objective.rule, journey.unit),
+            })
+            .collect()
+    }
+}
+
+fn journeys_of_apps(set: &DefinitionSet) -> impl Iterator<Item = (&str, &Journey)> {
+    set.journeys.iter().flat_map(|journey| {
+        let every = journey.apps.is_empty().then_some(EVERY_APP);
+        every.into_iter().chain(journey.apps.iter().map(String::as_str)).map(move |app| (app, journey))
+    })
+}
+
+/// What `DateTime64(3)` reads without a time zone.
+fn seconds(ms: i64) -> String {
+    format!("{}.{:03}", ms.div_euclid(1000), ms.rem_euclid(1000))
+}
+
+/// What makes a valid attempt good, for people.
+fn description(rule: &Rule, unit: Unit) -> String {
+    let unit = match unit {
+        Unit::Ms => " ms",
+        Unit::Score => "",
+    };
+    match rule {
+        Rule::Works => "success".to_owned(),
+        Rule::Within { default, by_platform, from } => {
+            let others = if by_platform.is_empty() { "" } else { " elsewhere" };
+            let limits: Vec<String> = by_platform
+                .iter()
+                .map(|(platform, limit)| format!("{limit}{unit} on {platform}"))
+                .chain(default.iter().map(|limit| format!("{limit}{unit}{others}")))
+                .collect();
+            let from = from.as_ref().map(|step| format!(", from step {step}")).unwrap_or_default();
+            format!("success within {}{from}", limits.join(", "))
+        }
+        Rule::Value { comparison, limit } => {
+            let comparison = match comparison {
+                Comparison::Less => "<",
+                Comparison::LessOrEqual => "≤",
+                Comparison::GreaterOrEqual => "≥",
+                Comparison::Greater => ">",
+            };
+            format!("value {comparison} {limit}{unit}")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::definition::{EngineSettings, Objective, Restart};
+    use crate::value::Value;
+
+    fn ms(units: u64) -> Value {
+        Value::from_units(units).unwrap()
+    }
+
+    fn journey(name: &str, apps: &[&str], objectives: Vec<Objective>) -> Journey {
+        Journey {
+            name: name.into(),
+            title: format!("Title of {name}"),
+            product: "high-school".into(),
+            owner: "learning-team".into(),
+            promise: "It works.".into(),
+            apps: apps.iter().map(|app| (*app).to_owned()).collect(),
+            standard: false,
+            start: Vec::new(),
+            steps: Vec::new(),
+            success: Vec::new(),
+            failure: Vec::new(),
+            cancel: Vec::new(),
+            timeout_ms: 30_000,
+            patience_ms: 30_000,
+            restart: Restart::New,
+            unit: Unit::Ms,
+            revised_by: None,
+            objectives,
+            policy: "default".into(),
+        }
+    }
+
+    fn set() -> DefinitionSet {
+        let works = Objective::new("works".into(), Rule::Works, Some(995_000), 28);
+        let seen = Objective::new("seen".into(), Rule::Works, None, 7);
+        let journeys = vec![
+            journey("watch-lecture", &["studyapp-web", "studyapp-ios"], vec![works, seen]),
+            journey("page-load", &[], vec![Objective::new("fast".into(), Rule::Works, None, 28)]),
+        ];
+        DefinitionSet::new(EngineSettings::default(), Vec::new(), journeys)
+    }
+
+    #[test]
+    fn a_journey_has_a_row_for_each_of_its_apps() {
+        let rows = JourneyDefinitionRow::all(&set(), 1_795_405_626_034);
+        let keys: Vec<_> = rows.iter().map(|row| (row.app.as_str(), row.journey.as_str())).collect();
+        let expect =
+            [("*", "page-load"), ("studyapp-web", "watch-lecture"), ("studyapp-ios", "watch-lecture")];
+        assert_eq!(keys, expect);
+        assert!(rows.iter().all(|row| row.activated_at == "1795405626.034" && row.set_id == set().id));
+    }
+
+    #[test]
+    fn an_objective_has_a_row_for_each_app_of_its_journey() {
+        let rows = ObjectiveDefinitionRow::all(&set(), 0);
+        let found: Vec<_> = rows
+            .iter()
+            .map(|row| (row.app.as_str(), row.objective.as_str(), row.target, row.window_days))
+            .collect();
+        let expect = [
+            ("*", "fast", None, 28),
+            ("studyapp-web", "works", Some(0.995), 28),
+            ("studyapp-web", "seen", None, 7),
+            ("studyapp-ios", "works", Some(0.995), 28),
+            ("studyapp-ios", "seen", None, 7),
+        ];
+        assert_eq!(found, expect);
+    }
+
+    #[test]
+    fn the_content_is_the_set() {
+        let row = DefinitionRow::new(&set(), 0);
+        assert_eq!(serde_json::from_str::<DefinitionSet>(&row.content).unwrap(), set());
+    }
+
+    #[test]
+    fn rules_are_described_for_people() {
+        let within = |default, by_platform: &[(&str, u64)], from: Option<&str>| Rule::Within {
+            default,
+            by_platform: by_platform
+                .iter()
+                .map(|(name, limit)| ((*name).to_owned(), ms(*limit)))
+                .collect::<BTreeMap<_, _>>(),
+            from: from.map(str::to_owned),
+        };
+        let check = |rule: Rule, unit, expect: &str| assert_eq!(description(&rule, unit), expect);
+        check(Rule::Works, Unit::Ms, "success");
+        check(within(Some(ms(2000)), &[], None), Unit::Ms, "success within 2000 ms");
+        check(
+            within(Some(ms(2000)), &[("ios", 1500)], Some("page")),
+            Unit::Ms,
+            "success within 1500 ms on ios, 2000 ms elsewhere, from step page",
+        );
+        check(
+            within(None, &[("ios", 1500), ("web", 2000)], None),
+            Unit::Ms,
+            "success within 1500 ms on ios, 2000 ms on web",
+        );
+        let limit = Value::from_f64(0.1).unwrap();
+        check(Rule::Value { comparison: Comparison::LessOrEqual, limit }, Unit::Score, "value ≤ 0.1");
+    }
+}
