@@ -1,0 +1,345 @@
+//! The engine: a synchronous state machine for one partition of the log. Records go in, batches come out.
+//!
+//! Everything that can change its output is in the log: the beacons, time (the append time of each record)
+//! and the definition sets. It reads no clock, draws no random number and never iterates over a hash map to
+//! produce output, so the same log gives the same batches, byte for byte. Reading the log and writing batches
+//! is left to the edges of this crate.
+//!
+//! **Replay.** A session is the unit of state: everything that the engine remembers belongs to one session,
+//! lives from the session's first record and is dropped as a whole after a period without records that is
+//! longer than any duplicate horizon, deadline and grace. The state at a cut is therefore a function of the
+//! records since the oldest living session began, which is what `replay_from` says.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use schema::beacon::Beacon;
+use schema::definition::DefinitionSet;
+use schema::record::{Record, RecordError};
+
+mod attempt;
+mod batch;
+mod cells;
+mod context;
+mod labels;
+mod plan;
+mod samples;
+mod session;
+mod sessions;
+mod settle;
+
+#[cfg(test)]
+mod tests;
+
+pub use batch::Batch;
+
+use cells::Cells;
+use context::{Context, Contexts};
+use plan::Plan;
+use sessions::Sessions;
+
+/// Version of the rules by which a log becomes rows; stands in every row of `sli.batches`.
+pub const ENGINE_VERSION: u32 = 1;
+
+/// Cells of one batch at most; one block must hold a batch's rows of each table.
+const BATCH_CELLS_MAX: usize = 100_000;
+
+/// One record as the log gives it.
+#[derive(Debug, Clone, Copy)]
+pub struct LogRecord<'a> {
+    /// Offset in the partition.
+    pub offset: i64,
+    /// The broker's append time, ms since the epoch.
+    pub append_ms: i64,
+    /// The record's key: what keeps the beacons of a session together.
+    pub key: &'a [u8],
+    /// The encoded [`Record`].
+    pub payload: &'a [u8],
+}
+
+/// Where a partition goes on, from its last row in `sli.batches`.
+#[derive(Debug, Clone)]
+pub struct Resume {
+    /// First offset to read again.
+    pub replay_from: i64,
+    /// Log time before that offset, ms.
+    pub replay_log_time_ms: i64,
+    /// Definition set that was active before that offset.
+    pub replay_definitions: Option<Arc<DefinitionSet>>,
+    /// First offset that no batch holds yet.
+    pub next_offset: i64,
+}
+
+/// What taking a record led to.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// The batch that ended before this record.
+    pub batch: Option<Batch>,
+    /// Set when the record could not be decoded; it is counted.
+    pub reject: Option<Reject>,
+}
+
+/// A record that could not be decoded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reject {
+    /// Its offset.
+    pub offset: i64,
+    /// Stable name of the cause.
+    pub reason: &'static str,
+    /// What was wrong with it.
+    pub detail: String,
+}
+
+/// Sizes of the engine's state.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Gauges {
+    /// Log time, ms since the epoch.
+    pub log_time_ms: i64,
+    /// Sessions that are remembered.
+    pub sessions: usize,
+    /// Marks and revisions of attempts that have not settled.
+    pub open_marks: usize,
+    /// Cells of the open batch.
+    pub cells: usize,
+}
+
+/// The state machine of one partition.
+#[derive(Debug)]
+pub struct Engine {
+    topic: String,
+    partition: i32,
+    plan: Option<Plan>,
+    log_time_ms: i64,
+    position: Option<i64>,
+    emit_from: i64,
+    contexts: Contexts,
+    sessions: Sessions,
+    /// Living and dead sessions in the order of their birth; the first living one says where a replay begins.
+    births: VecDeque<Birth>,
+    open: OpenBatch,
+    cells: Cells,
+}
+
+/// The record with which a session began, and what was known before it.
+#[derive(Debug, Clone)]
+struct Birth {
+    offset: i64,
+    session: u128,
+    log_time_before_ms: i64,
+    definitions: Option<Arc<DefinitionSet>>,
+}
+
+/// The range that the next batch will cover.
+#[derive(Debug, Default)]
+struct OpenBatch {
+    first_offset: i64,
+    first_interval: i64,
+    last_interval: i64,
+    records: u64,
+    missing_offsets: u64,
+    definitions: Vec<Arc<DefinitionSet>>,
+}
+
+impl Engine {
+    /// An engine at the beginning of the log, or at `resume.replay_from` when there is something to resume.
+    pub fn new(topic: String, partition: i32, resume: Option<Resume>) -> Self {
+        let mut engine = Self {
+            topic,
+            partition,
+            plan: None,
+            log_time_ms: 0,
+            position: None,
+            emit_from: i64::MIN,
+            contexts: Contexts::default(),
+            sessions: Sessions::default(),
+            births: VecDeque::new(),
+            open: OpenBatch::default(),
+            cells: Cells::default(),
+        };
+        if let Some(resume) = resume {
+            engine.plan = resume.replay_definitions.map(Plan::new);
+            engine.log_time_ms = resume.replay_log_time_ms;
+            engine.position = Some(resume.replay_from);
+            engine.emit_from = resume.next_offset;
+        }
+        engine
+    }
+
+    /// The offset that is expected next; `None` before the first record of a log without history.
+    pub fn position(&self) -> Option<i64> {
+        self.position
+    }
+
+    /// Whether the next record only rebuilds state: its batch was written before.
+    pub fn is_replaying(&self) -> bool {
+        self.position.is_some_and(|position| position < self.emit_from)
+    }
+
+    /// Sizes of the state.
+    pub fn gauges(&self) -> Gauges {
+        Gauges {
+            log_time_ms: self.log_time_ms,
+            sessions: self.sessions.len(),
+            open_marks: self.sessions.open_marks(),
+            cells: self.cells.len(),
+        }
+    }
+
+    /// Takes the next record. Offsets ascend and may have gaps; a record below [`Engine::position`] is ignored.
+    ///
+    /// A batch that ends does so *before* this record, which belongs to the next one.
+    pub fn record(&mut self, record: LogRecord<'_>) -> Outcome {
+        if self.position.is_some_and(|position| record.offset < position) {
+            return Outcome::default();
+        }
+        if self.is_replaying() && record.offset >= self.emit_from {
+            self.position = Some(self.emit_from);
+        }
+        let replaying = self.is_replaying();
+        let decoded = Record::decode(record.payload);
+        let log_time_before_ms = self.log_time_ms;
+        let log_time_ms = log_time_before_ms.max(record.append_ms);
+
+        let mut outcome = Outcome::default();
+        if !replaying && self.cut_is_due(log_time_ms, matches!(decoded, Ok(Record::Definitions(_)))) {
+            outcome.batch = self.cut();
+        }
+        self.open_for(record.offset, log_time_ms);
+        self.advance(log_time_ms);
+        match decoded {
+            Ok(Record::Beacon(beacon)) => self.beacon(&beacon, &record, log_time_before_ms),
+            Ok(Record::Tick) => self.cells.record_not_counted("control"),
+            Ok(Record::Definitions(set)) => {
+                self.cells.record_not_counted("control");
+                self.activate(Arc::new(*set));
+            }
+            Err(error) => {
+                self.cells.record_not_counted("undecodable");
+                outcome.reject = Some(Reject {
+                    offset: record.offset,
+                    reason: reject_reason(&error),
+                    detail: error.to_string(),
+                });
+            }
+        }
+        self.position = Some(record.offset + 1);
+        if replaying {
+            self.cells.clear();
+            self.open = OpenBatch::default();
+        }
+        outcome
+    }
+
+    /// Whether the open batch ends before a record that brings log time to `log_time_ms`.
+    fn cut_is_due(&self, log_time_ms: i64, changes_definitions: bool) -> bool {
+        if self.open.records == 0 || changes_definitions {
+            return self.open.records > 0;
+        }
+        let Some(plan) = &self.plan else { return false };
+        let settings = &plan.set.settings;
+        let interval = log_time_ms.div_euclid(settings.flush_interval_ms);
+        let idle_intervals = interval - self.open.first_interval;
+        let interval_ended = interval > self.open.last_interval
+            && (!self.cells.is_empty() || idle_intervals >= settings.idle_flush_intervals);
+        interval_ended
+            || self.open.records >= settings.batch_records_max
+            || self.cells.len() >= BATCH_CELLS_MAX
+    }
+
+    /// Counts the record's offset, and those that are missing before it, into the open batch.
+    fn open_for(&mut self, offset: i64, log_time_ms: i64) {
+        let expected = self.position.unwrap_or(offset);
+        let interval = log_time_ms.div_euclid(self.flush_interval_ms());
+        if self.open.records == 0 {
+            self.open.first_offset = expected;
+            self.open.first_interval = interval;
+        }
+        self.open.last_interval = interval;
+        self.open.missing_offsets += (offset - expected) as u64;
+        self.open.records += 1;
+    }
+
+    fn flush_interval_ms(&self) -> i64 {
+        self.plan.as_ref().map_or(1, |plan| plan.set.settings.flush_interval_ms)
+    }
+
+    /// Moves log time and settles what is due.
+    fn advance(&mut self, log_time_ms: i64) {
+        self.log_time_ms = log_time_ms;
+        if let Some(plan) = &self.plan {
+            self.sessions.settle_due(log_time_ms, plan, &mut self.cells);
+        }
+    }
+
+    /// Makes `set` the active one; the record that carries it is the first of its batch.
+    fn activate(&mut self, set: Arc<DefinitionSet>) {
+        self.open.definitions.push(Arc::clone(&set));
+        self.plan = Some(Plan::new(set));
+        self.sessions.look_again_at_all(self.log_time_ms);
+        let interval = self.log_time_ms.div_euclid(self.flush_interval_ms());
+        (self.open.first_interval, self.open.last_interval) = (interval, interval);
+    }
+
+    fn beacon(&mut self, beacon: &Beacon<'_>, record: &LogRecord<'_>, log_time_before_ms: i64) {
+        let Some(plan) = &self.plan else {
+            self.cells.record_not_counted("no_definitions");
+            return;
+        };
+        let context = self.contexts.intern(beacon);
+        let arrival = Arrival { beacon, record, context, log_time_ms: self.log_time_ms };
+        if let Some(session) = self.sessions.take(&arrival, plan, &mut self.cells) {
+            self.births.push_back(Birth {
+                offset: record.offset,
+                session,
+                log_time_before_ms,
+                definitions: Some(Arc::clone(&plan.set)),
+            });
+        }
+    }
+
+    /// Ends the open batch before the record at [`Engine::position`].
+    fn cut(&mut self) -> Option<Batch> {
+        let next_offset = self.position?;
+        let open = std::mem::take(&mut self.open);
+        let cells = std::mem::take(&mut self.cells);
+        self.sessions.drop_expired(self.log_time_ms);
+        self.contexts.drop_unused();
+        let replay = self.replay_point(next_offset);
+        Some(batch::build(self, open, &cells, next_offset, replay))
+    }
+
+    /// Where a replay must begin so that it reaches the state at `next_offset`.
+    fn replay_point(&mut self, next_offset: i64) -> Birth {
+        while let Some(birth) = self.births.front() {
+            if self.sessions.lives_since(birth.session, birth.offset) {
+                return birth.clone();
+            }
+            self.births.pop_front();
+        }
+        Birth {
+            offset: next_offset,
+            session: 0,
+            log_time_before_ms: self.log_time_ms,
+            definitions: self.plan.as_ref().map(|plan| Arc::clone(&plan.set)),
+        }
+    }
+}
+
+/// A beacon on its way into its session.
+#[derive(Debug)]
+struct Arrival<'r> {
+    beacon: &'r Beacon<'r>,
+    record: &'r LogRecord<'r>,
+    context: Arc<Context>,
+    log_time_ms: i64,
+}
+
+fn reject_reason(error: &RecordError) -> &'static str {
+    match error {
+        RecordError::TooShort(_) => "too_short",
+        RecordError::Version(_) => "unknown_version",
+        RecordError::Kind(_) => "unknown_kind",
+        RecordError::Beacon(_) => "damaged_beacon",
+        RecordError::Definitions(_) => "damaged_definitions",
+    }
+}

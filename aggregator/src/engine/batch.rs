@@ -1,0 +1,470 @@
+//! What one batch writes: the open batch's counts as rows, sorted and with their labels bounded.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use schema::definition::{DefinitionSet, EngineSettings};
+use schema::rows::{
+    AttemptSample, BatchRow, Counters, JourneyHour, JourneyMinute, JourneyStep, ObjectiveWindow, Quality,
+    SeenEvent,
+};
+
+use super::attempt::Outcome;
+use super::cells::{Cell, Cells, ObjectiveCount};
+use super::labels::{LabelCounts, Labels, OTHER, bound_map};
+use super::plan::Plan;
+use super::{Birth, ENGINE_VERSION, Engine, OpenBatch};
+
+const HOUR_S: u32 = 3600;
+
+/// The rows of one batch, each table's sorted by its key, and the batch's own row.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(missing_docs, reason = "one field a table")]
+pub struct Batch {
+    pub row: BatchRow,
+    pub journey_minutes: Vec<JourneyMinute>,
+    pub journey_hours: Vec<JourneyHour>,
+    pub journey_steps: Vec<JourneyStep>,
+    pub objective_minutes: Vec<ObjectiveWindow>,
+    pub objective_hours: Vec<ObjectiveWindow>,
+    pub attempt_samples: Vec<AttemptSample>,
+    pub seen_events: Vec<SeenEvent>,
+    pub quality: Vec<Quality>,
+    /// Definition sets that records of this batch activated.
+    pub definitions: Vec<Arc<DefinitionSet>>,
+}
+
+/// Builds the batch of `open` and `cells`, which ends before `next_offset`.
+pub(super) fn build(
+    engine: &Engine,
+    open: OpenBatch,
+    cells: &Cells,
+    next_offset: i64,
+    replay: Birth,
+) -> Batch {
+    let without_definitions = EngineSettings::default();
+    let settings = engine.plan.as_ref().map_or(&without_definitions, |plan| &plan.set.settings);
+    let bounds = Bounds::new(cells, engine.plan.as_ref(), settings);
+    let folded = Folded::new(cells, engine.plan.as_ref(), &bounds);
+    let mut batch = Batch {
+        journey_minutes: folded.minutes(settings),
+        journey_hours: folded.hours(settings),
+        journey_steps: folded.steps(settings),
+        objective_minutes: objective_rows(&folded.objectives, 60),
+        objective_hours: objective_rows(&folded.objectives, HOUR_S),
+        attempt_samples: cells.samples.rows(settings),
+        seen_events: seen_rows(cells, settings),
+        quality: quality_rows(cells, settings),
+        definitions: open.definitions,
+        row: BatchRow {
+            topic: engine.topic.clone(),
+            partition: engine.partition,
+            first_offset: open.first_offset,
+            next_offset,
+            replay_from: replay.offset,
+            replay_log_time_ms: replay.log_time_before_ms,
+            replay_definition_set: replay.definitions.map_or_else(String::new, |set| set.id.clone()),
+            log_time_ms: engine.log_time_ms,
+            definition_set: engine.plan.as_ref().map_or_else(String::new, |plan| plan.set.id.clone()),
+            engine_version: ENGINE_VERSION,
+            records: open.records,
+            counted: cells.counted,
+            reasons: owned(&cells.reasons),
+            events: cells.events,
+            event_reasons: owned(&cells.event_reasons),
+            rows: BTreeMap::new(),
+            missing_offsets: open.missing_offsets,
+        },
+    };
+    batch.row.rows = batch.row_counts();
+    batch
+}
+
+impl Batch {
+    fn row_counts(&self) -> BTreeMap<String, u64> {
+        [
+            ("journey_minutes", self.journey_minutes.len()),
+            ("journey_hours", self.journey_hours.len()),
+            ("journey_steps", self.journey_steps.len()),
+            ("objective_minutes", self.objective_minutes.len()),
+            ("objective_hours", self.objective_hours.len()),
+            ("attempt_samples", self.attempt_samples.len()),
+            ("seen_events", self.seen_events.len()),
+            ("quality", self.quality.len()),
+        ]
+        .into_iter()
+        .filter(|(_, rows)| *rows > 0)
+        .map(|(table, rows)| (table.to_owned(), rows as u64))
+        .collect()
+    }
+}
+
+/// The bounded labels of the journey tables.
+struct Bounds<'c> {
+    releases: Labels<'c>,
+    routes: Labels<'c>,
+    discovered: Labels<'c>,
+}
+
+/// Name and dimensions of a cell after bounding, as the tables' keys have them.
+struct Key<'c> {
+    app: &'c str,
+    journey: &'c str,
+    route: &'c str,
+    platform: &'c str,
+    release: &'c str,
+}
+
+impl<'c> Bounds<'c> {
+    fn new(cells: &'c Cells, plan: Option<&Plan>, settings: &EngineSettings) -> Self {
+        let (mut releases, mut routes, mut discovered) =
+            (LabelCounts::default(), LabelCounts::default(), LabelCounts::default());
+        for cell in cells.cells() {
+            let (app, attempts) = (cell.context.app.as_ref(), cell.attempts());
+            releases.add((app, ""), &cell.context.release, attempts);
+            routes.add((app, &cell.journey), &cell.route, attempts);
+            if !is_defined(plan, cell) {
+                discovered.add((app, ""), &cell.journey, attempts);
+            }
+        }
+        Self {
+            releases: releases.keep(settings.releases_max),
+            routes: routes.keep(settings.routes_max),
+            discovered: discovered.keep(settings.discovered_max),
+        }
+    }
+
+    fn key(&self, cell: &'c Cell) -> Key<'c> {
+        let app = cell.context.app.as_ref();
+        Key {
+            app,
+            journey: self.discovered.bounded((app, ""), &cell.journey),
+            route: self.routes.bounded((app, &cell.journey), &cell.route),
+            platform: &cell.context.platform,
+            release: self.releases.bounded((app, ""), &cell.context.release),
+        }
+    }
+}
+
+fn is_defined(plan: Option<&Plan>, cell: &Cell) -> bool {
+    plan.is_some_and(|plan| plan.journey(&cell.context.app, &cell.journey).is_some())
+}
+
+type MinuteKey<'c> = (&'c str, &'c str, &'c str, &'c str, &'c str, u32);
+type HourKey<'c> = ([&'c str; 11], u32);
+type StepKey<'c> = (&'c str, &'c str, u16, &'c str, &'c str, &'c str, u32);
+type ObjectiveKey<'c> = (&'c str, &'c str, &'c str, &'c str, &'c str, u32);
+
+#[derive(Default)]
+struct StepSum {
+    attempts: u64,
+    success: u64,
+    reasons: BTreeMap<String, u64>,
+    latency: BTreeMap<u32, u64>,
+}
+
+/// Cells summed by the keys of the tables.
+#[derive(Default)]
+struct Folded<'c> {
+    minutes: BTreeMap<MinuteKey<'c>, Counters>,
+    hours: BTreeMap<HourKey<'c>, Counters>,
+    steps: BTreeMap<StepKey<'c>, StepSum>,
+    /// By minute.
+    objectives: BTreeMap<ObjectiveKey<'c>, ObjectiveCount>,
+}
+
+impl<'c> Folded<'c> {
+    fn new(cells: &'c Cells, plan: Option<&'c Plan>, bounds: &Bounds<'c>) -> Self {
+        let mut folded = Self::default();
+        for cell in cells.cells() {
+            let key = bounds.key(cell);
+            folded.add_counters(cell, &key);
+            if let Some(plan) = plan {
+                folded.add_definition_counts(cell, &key, plan);
+            }
+        }
+        folded
+    }
+
+    fn add_counters(&mut self, cell: &'c Cell, key: &Key<'c>) {
+        let context = &cell.context;
+        let minute = (key.app, key.journey, key.route, key.platform, key.release, cell.minute);
+        cell.add_to(self.minutes.entry(minute).or_default());
+        let dimensions = [
+            key.app,
+            key.journey,
+            key.route,
+            key.platform,
+            key.release,
+            &context.os,
+            &context.browser,
+            &context.device_class,
+            &context.country,
+            &context.connection,
+            &context.segment,
+        ];
+        cell.add_to(self.hours.entry((dimensions, hour_of(cell.minute))).or_default());
+    }
+
+    fn add_definition_counts(&mut self, cell: &'c Cell, key: &Key<'c>, plan: &'c Plan) {
+        let Some(journey) = plan.journey(key.app, &cell.journey) else { return };
+        for (objective, count) in journey.objectives.iter().zip(&cell.objectives) {
+            let key =
+                (key.app, key.journey, &*objective.name, &*objective.version, key.platform, cell.minute);
+            add_objective(self.objectives.entry(key).or_default(), count);
+        }
+        for (place, (step, count)) in journey.steps.iter().zip(&cell.steps).enumerate() {
+            let number = place as u16 + 1;
+            let key = (key.app, key.journey, number, &*step.name, key.platform, key.release, cell.minute);
+            let sum = self.steps.entry(key).or_default();
+            sum.attempts += count.attempts;
+            sum.success += count.success;
+            add_reasons(&mut sum.reasons, &count.reasons);
+            add_histogram(&mut sum.latency, &count.latency);
+        }
+    }
+
+    fn minutes(&self, settings: &EngineSettings) -> Vec<JourneyMinute> {
+        let row = |((app, journey, route, platform, release, window_start), counters): (
+            &MinuteKey<'_>,
+            &Counters,
+        )| {
+            JourneyMinute {
+                app: (*app).to_owned(),
+                journey: (*journey).to_owned(),
+                route: (*route).to_owned(),
+                platform: (*platform).to_owned(),
+                release: (*release).to_owned(),
+                window_start: *window_start,
+                counters: bounded(counters, settings),
+            }
+        };
+        self.minutes.iter().map(row).collect()
+    }
+
+    fn hours(&self, settings: &EngineSettings) -> Vec<JourneyHour> {
+        let row = |((dimensions, window_start), counters): (&HourKey<'_>, &Counters)| {
+            let [
+                app,
+                journey,
+                route,
+                platform,
+                release,
+                os,
+                browser,
+                device_class,
+                country,
+                connection,
+                segment,
+            ] = dimensions.map(str::to_owned);
+            JourneyHour {
+                app,
+                journey,
+                route,
+                platform,
+                release,
+                os,
+                browser,
+                device_class,
+                country,
+                connection,
+                segment,
+                window_start: *window_start,
+                counters: bounded(counters, settings),
+            }
+        };
+        self.hours.iter().map(row).collect()
+    }
+
+    fn steps(&self, settings: &EngineSettings) -> Vec<JourneyStep> {
+        let row = |((app, journey, number, step, platform, release, window_start), sum): (
+            &StepKey<'_>,
+            &StepSum,
+        )| {
+            let mut reasons = sum.reasons.clone();
+            bound_map(&mut reasons, settings.reasons_max);
+            JourneyStep {
+                app: (*app).to_owned(),
+                journey: (*journey).to_owned(),
+                step: (*step).to_owned(),
+                step_number: *number,
+                platform: (*platform).to_owned(),
+                release: (*release).to_owned(),
+                window_start: *window_start,
+                attempts: sum.attempts,
+                success: sum.success,
+                reasons,
+                latency: sum.latency.clone(),
+            }
+        };
+        self.steps.iter().map(row).collect()
+    }
+}
+
+fn objective_rows(
+    objectives: &BTreeMap<ObjectiveKey<'_>, ObjectiveCount>,
+    window_s: u32,
+) -> Vec<ObjectiveWindow> {
+    let mut windows: BTreeMap<ObjectiveKey<'_>, ObjectiveCount> = BTreeMap::new();
+    for ((app, journey, objective, version, platform, minute), count) in objectives {
+        let key = (*app, *journey, *objective, *version, *platform, minute / window_s * window_s);
+        add_objective(windows.entry(key).or_default(), count);
+    }
+    let row = |((app, journey, objective, version, platform, window_start), count): (
+        ObjectiveKey<'_>,
+        ObjectiveCount,
+    )| {
+        ObjectiveWindow {
+            app: app.to_owned(),
+            journey: journey.to_owned(),
+            objective: objective.to_owned(),
+            version: version.to_owned(),
+            platform: platform.to_owned(),
+            window_start,
+            valid: count.valid,
+            bad: count.bad,
+            observed: count.observed,
+            observed_bad: count.observed_bad,
+        }
+    };
+    windows.into_iter().map(row).collect()
+}
+
+fn seen_rows(cells: &Cells, settings: &EngineSettings) -> Vec<SeenEvent> {
+    let mut counts: BTreeMap<&str, BTreeMap<String, u64>> = BTreeMap::new();
+    let label = |seen: &super::cells::Seen| format!("{}\0{}\0{}", seen.event, seen.name, seen.route);
+    for seen in cells.seen_events() {
+        *counts.entry(&seen.context.app).or_default().entry(label(seen)).or_default() += seen.count;
+    }
+    for labels in counts.values_mut() {
+        bound_map(labels, settings.seen_events_max);
+    }
+    let mut rows: BTreeMap<(&str, &str, [&str; 3], u32), SeenEvent> = BTreeMap::new();
+    for seen in cells.seen_events() {
+        let kept = counts.get(&*seen.context.app).is_some_and(|labels| labels.contains_key(&label(seen)));
+        let names = if kept { [&*seen.event, &*seen.name, &*seen.route] } else { [OTHER, "", ""] };
+        let key = (&*seen.context.app, &*seen.context.platform, names, seen.hour);
+        let row = rows.entry(key).or_insert_with(|| SeenEvent {
+            app: key.0.to_owned(),
+            platform: key.1.to_owned(),
+            event: names[0].to_owned(),
+            name: names[1].to_owned(),
+            route: names[2].to_owned(),
+            hour: seen.hour,
+            seen: 0,
+            matched: BTreeMap::new(),
+        });
+        row.seen += seen.count;
+        for (journey, count) in &seen.matched {
+            *row.matched.entry(journey.to_string()).or_default() += count;
+        }
+    }
+    let bounded = |mut row: SeenEvent| {
+        bound_map(&mut row.matched, settings.seen_events_max);
+        row
+    };
+    rows.into_values().map(bounded).collect()
+}
+
+fn quality_rows(cells: &Cells, settings: &EngineSettings) -> Vec<Quality> {
+    let mut releases = LabelCounts::default();
+    for (context, _, quality) in cells.qualities() {
+        releases.add((&context.app, ""), &context.release, quality.beacons + quality.duplicates);
+    }
+    let releases = releases.keep(settings.releases_max);
+    let mut rows: BTreeMap<(&str, &str, &str, u32), Quality> = BTreeMap::new();
+    for (context, hour, quality) in cells.qualities() {
+        let release = releases.bounded((&context.app, ""), &context.release);
+        let row = rows.entry((&context.app, &context.platform, release, hour)).or_default();
+        row.beacons += quality.beacons;
+        row.events += quality.events;
+        row.sequence_received += quality.sequence_received;
+        row.sequence_expected += quality.sequence_expected;
+        row.bots += quality.bots;
+        row.environments += quality.environments;
+        row.duplicates += quality.duplicates;
+        row.late += quality.late;
+        row.too_old += quality.too_old;
+        row.clock_corrected += quality.clock_corrected;
+        for (reason, count) in &quality.not_counted {
+            *row.not_counted.entry(reason.clone()).or_default() += count;
+        }
+    }
+    let finished = |((app, platform, release, hour), mut row): ((&str, &str, &str, u32), Quality)| {
+        bound_map(&mut row.not_counted, settings.reasons_max);
+        Quality {
+            app: app.to_owned(),
+            platform: platform.to_owned(),
+            release: release.to_owned(),
+            hour,
+            ..row
+        }
+    };
+    rows.into_iter().map(finished).collect()
+}
+
+impl Cell {
+    fn attempts(&self) -> u64 {
+        self.outcomes.iter().sum()
+    }
+
+    fn add_to(&self, counters: &mut Counters) {
+        let of = |outcome: Outcome| self.outcomes[outcome as usize];
+        counters.attempts += self.attempts();
+        counters.valid += self.valid;
+        counters.success += of(Outcome::Success);
+        counters.failure += of(Outcome::Failure);
+        counters.timeout += of(Outcome::Timeout);
+        counters.abandoned += of(Outcome::Abandoned);
+        counters.cancelled += of(Outcome::Cancelled);
+        counters.unknown += of(Outcome::Unknown);
+        counters.sessions += self.sessions;
+        counters.sessions_hurt += self.sessions_hurt;
+        counters.arrived_late += self.arrived_late;
+        counters.latency_sum += self.latency_sum;
+        add_reasons(&mut counters.reasons, &self.reasons);
+        add_histogram(&mut counters.latency, &self.latency);
+        add_histogram(&mut counters.abandoned_wait, &self.abandoned_wait);
+    }
+}
+
+fn bounded(counters: &Counters, settings: &EngineSettings) -> Counters {
+    let mut counters = counters.clone();
+    bound_map(&mut counters.reasons, settings.reasons_max);
+    counters
+}
+
+fn add_objective(sum: &mut ObjectiveCount, count: &ObjectiveCount) {
+    sum.valid += count.valid;
+    sum.bad += count.bad;
+    sum.observed += count.observed;
+    sum.observed_bad += count.observed_bad;
+}
+
+fn add_reasons<'r>(
+    sum: &mut BTreeMap<String, u64>,
+    reasons: impl IntoIterator<Item = (&'r Box<str>, &'r u64)>,
+) {
+    for (reason, count) in reasons {
+        match sum.get_mut(reason.as_ref()) {
+            Some(known) => *known += count,
+            None => {
+                sum.insert(reason.to_string(), *count);
+            }
+        }
+    }
+}
+
+fn add_histogram(sum: &mut BTreeMap<u32, u64>, histogram: &[(u32, u64)]) {
+    for (key, count) in histogram {
+        *sum.entry(*key).or_default() += count;
+    }
+}
+
+fn hour_of(minute: u32) -> u32 {
+    minute / HOUR_S * HOUR_S
+}
+
+fn owned(counts: &BTreeMap<&'static str, u64>) -> BTreeMap<String, u64> {
+    counts.iter().map(|(reason, count)| ((*reason).to_owned(), *count)).collect()
+}
