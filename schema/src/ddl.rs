@@ -19,6 +19,9 @@ pub struct Migration {
 pub const MIGRATIONS: &[Migration] = &[
     Migration { version: 1, name: "tables", sql: include_str!("ddl/001_tables.sql") },
     Migration { version: 2, name: "definitions", sql: include_str!("ddl/002_definitions.sql") },
+    Migration { version: 3, name: "journey views", sql: include_str!("ddl/003_journey_views.sql") },
+    Migration { version: 4, name: "objective views", sql: include_str!("ddl/004_objective_views.sql") },
+    Migration { version: 5, name: "audit view", sql: include_str!("ddl/005_audit_view.sql") },
 ];
 
 impl Migration {
