@@ -120,19 +120,20 @@ COMMENT 'Good and valid attempts of every objective by the minute, for evaluator
 
 -- Pairs of windows and shares of the budget: https://sre.google/workbook/alerting-on-slos/, with the pair
 -- 2h/1d between. The factor is the share × the window of the objective ÷ the long window: 13.44, 5.6, 2.8 and
--- 0.933 for 28 days. An alert needs both windows above the factor, and 5 bad attempts that were observed in the
--- long one, so that a single error at low traffic wakes nobody.
+-- 0.933 for 28 days; a pair that is longer than the window is left out. An alert needs both windows above the
+-- factor, and 5 bad attempts that were observed in the long one, so that a single error at low traffic wakes nobody.
 CREATE OR REPLACE VIEW sli.slo_burn AS
 WITH
     5 AS observed_bad_min,
     [300, 1800, 3600, 7200, 21600, 86400, 259200] AS windows_s,
     [
-        ('5m', '1h', 1, 3, 0.02, 'page'),
-        ('30m', '6h', 2, 5, 0.05, 'page'),
-        ('2h', '1d', 4, 6, 0.1, 'ticket'),
-        ('6h', '3d', 5, 7, 0.1, 'ticket')
-    ]::Array(Tuple(short String, long String, short_index UInt8, long_index UInt8, budget_share Float64, severity String)) AS pairs,
-    (SELECT first_open_hour FROM sli.progress) AS first_open_hour
+        ('5m', '1h', 1, 3, 2, 'page'),
+        ('30m', '6h', 2, 5, 5, 'page'),
+        ('2h', '1d', 4, 6, 10, 'ticket'),
+        ('6h', '3d', 5, 7, 10, 'ticket')
+    ]::Array(Tuple(short String, long String, short_index UInt8, long_index UInt8, budget_percent UInt8, severity String)) AS pairs,
+    (SELECT first_open_hour FROM sli.progress) AS first_open_hour,
+    1000000 - round(objectives.target * 1000000) AS allowed_ppm
 SELECT
     objectives.app AS app,
     objectives.journey AS journey,
@@ -142,31 +143,47 @@ SELECT
     pair.short AS short_window,
     pair.long AS long_window,
     pair.severity AS severity,
-    pair.budget_share * objectives.window_days * 86400 / windows_s[pair.long_index] AS factor,
+    pair.budget_percent * objectives.window_days * 86400 / windows_s[pair.long_index] / 100 AS factor,
     counts.valid[pair.short_index] AS short_valid,
     counts.bad[pair.short_index] AS short_bad,
     counts.valid[pair.long_index] AS long_valid,
     counts.bad[pair.long_index] AS long_bad,
     counts.observed_bad[pair.long_index] AS long_observed_bad,
-    multiIf(short_valid = 0, NULL, short_bad = 0, 0, short_bad / short_valid / (1 - target)) AS short_burn,
-    multiIf(long_valid = 0, NULL, long_bad = 0, 0, long_bad / long_valid / (1 - target)) AS long_burn,
+    multiIf(short_valid = 0, NULL, short_bad = 0, 0, short_bad * 1000000 / (short_valid * allowed_ppm)) AS short_burn,
+    multiIf(long_valid = 0, NULL, long_bad = 0, 0, long_bad * 1000000 / (long_valid * allowed_ppm)) AS long_burn,
     if(short_burn > factor AND long_burn > factor AND long_observed_bad >= observed_bad_min, severity, 'none') AS alert,
     objectives.complete_until AS complete_until
 FROM sli.listed_objectives AS objectives
 LEFT JOIN
 (
+    -- Each minute is counted under the shortest window that it is in; a window is the sum of the shorter ones.
     SELECT
-        listed.app AS app,
-        listed.journey AS journey,
-        listed.objective AS objective,
-        sumForEach(arrayMap(s -> if(source.window_start >= listed.complete_until - s, source.valid, 0), windows_s)) AS valid,
-        sumForEach(arrayMap(s -> if(source.window_start >= listed.complete_until - s, source.bad, 0), windows_s)) AS bad,
-        sumForEach(arrayMap(s -> if(source.window_start >= listed.complete_until - s, source.observed_bad, 0), windows_s)) AS observed_bad
-    FROM sli.objective_minutes AS source
-    INNER JOIN sli.listed_objectives AS listed
-        ON listed.app = source.app AND listed.journey = source.journey
-        AND listed.objective = source.objective AND listed.version = source.version
-    WHERE source.window_start >= first_open_hour - INTERVAL 3 DAY AND source.window_start < listed.complete_until
+        app,
+        journey,
+        objective,
+        sumForEach(arrayMap(i -> if(i >= shortest, bucket_valid, 0), arrayEnumerate(windows_s))) AS valid,
+        sumForEach(arrayMap(i -> if(i >= shortest, bucket_bad, 0), arrayEnumerate(windows_s))) AS bad,
+        sumForEach(arrayMap(i -> if(i >= shortest, bucket_observed_bad, 0), arrayEnumerate(windows_s))) AS observed_bad
+    FROM
+    (
+        WITH listed.complete_until - source.window_start AS age_s
+        SELECT
+            listed.app AS app,
+            listed.journey AS journey,
+            listed.objective AS objective,
+            multiIf(age_s <= 300, 1, age_s <= 1800, 2, age_s <= 3600, 3, age_s <= 7200, 4, age_s <= 21600, 5, age_s <= 86400, 6, 7) AS shortest,
+            sum(source.valid) AS bucket_valid,
+            sum(source.bad) AS bucket_bad,
+            sum(source.observed_bad) AS bucket_observed_bad
+        FROM sli.objective_minutes AS source
+        SEMI LEFT JOIN sli.listed_objectives AS listed
+            ON listed.app = source.app AND listed.journey = source.journey
+            AND listed.objective = source.objective AND listed.version = source.version
+        WHERE source.window_start >= first_open_hour - INTERVAL 3 DAY
+            AND source.window_start >= listed.complete_until - INTERVAL 3 DAY
+            AND source.window_start < listed.complete_until
+        GROUP BY app, journey, objective, shortest
+    )
     GROUP BY app, journey, objective
 ) AS counts
     ON counts.app = objectives.app AND counts.journey = objectives.journey AND counts.objective = objectives.objective
@@ -203,7 +220,7 @@ WITH
             FROM sli.objective_minutes
             WHERE window_start >= first_open_hour
         ) AS source
-        INNER JOIN sli.listed_objectives AS listed
+        SEMI LEFT JOIN sli.listed_objectives AS listed
             ON listed.app = source.app AND listed.journey = source.journey
             AND listed.objective = source.objective AND listed.version = source.version
         WHERE source.window_start >= if(is_minute, toStartOfHour(listed.complete_until), listed.window_from)
@@ -264,6 +281,7 @@ WITH
         FROM sli.slo_burn AS b
         GROUP BY app, journey, objective
     ),
+    1000000 - round(o.target * 1000000) AS allowed_ppm,
     1 - c.observed_bad / c.observed AS observed_ratio,
     z * z / c.observed AS z_squared_share,
     (observed_ratio + z_squared_share / 2) / (1 + z_squared_share) AS wilson_middle,
@@ -291,8 +309,8 @@ SELECT
     if(observed = 0, NULL, greatest(0, wilson_middle - wilson_half)) AS low,
     if(observed = 0, NULL, least(1, wilson_middle + wilson_half)) AS high,
     -- In millionths, in which targets are given, so that 0.5 % of 1,000 are 5 and not 5.0000000000000044.
-    valid * (1000000 - round(o.target * 1000000)) / 1000000 AS budget_total,
-    budget_total - (valid - good) AS budget_left,
+    valid * allowed_ppm / 1000000 AS budget_total,
+    (valid * allowed_ppm - (valid - good) * 1000000) / 1000000 AS budget_left,
     j.sessions_hurt AS sessions_hurt,
     if(j.attempts = 0, NULL, j.unknown / j.attempts) AS unknown_share,
     if(valid + j.unknown = 0, NULL, good / (valid + j.unknown)) AS ratio_if_unknown_bad,
