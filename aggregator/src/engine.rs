@@ -274,8 +274,8 @@ impl Engine {
     /// Makes `set` the active one; the record that carries it is the first of its batch.
     fn activate(&mut self, set: Arc<DefinitionSet>) {
         self.open.definitions.push(Arc::clone(&set));
-        self.plan = Some(Plan::new(set));
-        self.sessions.look_again_at_all(self.log_time_ms);
+        let plan = self.plan.insert(Plan::new(set));
+        self.sessions.change_rules(self.log_time_ms, plan);
         let interval = self.log_time_ms.div_euclid(self.flush_interval_ms());
         (self.open.first_interval, self.open.last_interval) = (interval, interval);
     }

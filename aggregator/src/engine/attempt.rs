@@ -54,6 +54,7 @@ pub(super) struct Draft<'s> {
     pub end_ms: i64,
     ending: Ending<'s>,
     deadline_ms: i64,
+    restarted: bool,
     /// Steps in the order of reaching, with ms since the start.
     pub steps: Vec<(Arc<str>, u64)>,
     last_append_ms: i64,
@@ -129,6 +130,7 @@ fn finish_at_deadline<'s>((mut draft, recoverable): (Draft<'s>, Option<&'s Mark>
 
 fn finish_at_restart<'s>((mut draft, recoverable): (Draft<'s>, Option<&'s Mark>), time_ms: i64) -> Draft<'s> {
     draft.end_ms = time_ms;
+    draft.restarted = true;
     draft.ending = recoverable.map_or(Ending::Restarted, Ending::Failure);
     draft
 }
@@ -142,6 +144,7 @@ impl<'s> Draft<'s> {
             end_ms: deadline_ms,
             ending: Ending::Deadline,
             deadline_ms,
+            restarted: false,
             steps: Vec::new(),
             last_append_ms: start.append_ms,
         }
@@ -173,6 +176,11 @@ impl<'s> Draft<'s> {
     /// Log time from which nothing can change it any more.
     pub(super) fn settles_at_ms(&self, rules: &Rules<'_>) -> i64 {
         self.end_ms.max(self.last_append_ms) + rules.grace_ms
+    }
+
+    /// The last instant that belongs to it: the start that ended it belongs to the next attempt.
+    pub(super) fn covers_until_ms(&self) -> i64 {
+        self.end_ms - i64::from(self.restarted)
     }
 
     /// By how long its last record came after its end.

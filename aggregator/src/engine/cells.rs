@@ -15,21 +15,26 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::attempt::Outcome;
 use super::context::Context;
 use super::samples::Samples;
-use super::session::Firsts;
 
 const MINUTE_MS: i64 = 60_000;
 const HOUR_MS: i64 = 3_600_000;
 
-/// An attempt that is decided, on its way into its cell.
+/// Which cell something counts in.
 #[derive(Debug)]
-pub(super) struct Attempt<'a> {
+pub(super) struct Place<'a> {
     pub context: &'a Arc<Context>,
     /// `None` for a discovered journey.
     pub definition: Option<&'a Journey>,
     pub journey: &'a Arc<str>,
-    pub session: &'a str,
     pub route: &'a str,
     pub start_ms: i64,
+}
+
+/// An attempt that is decided, on its way into its cell.
+#[derive(Debug)]
+pub(super) struct Attempt<'a> {
+    pub place: Place<'a>,
+    pub session: &'a str,
     pub outcome: Outcome,
     pub valid: bool,
     pub reason: &'a str,
@@ -40,7 +45,13 @@ pub(super) struct Attempt<'a> {
     pub steps: &'a [(Arc<str>, u64)],
     pub weight: u32,
     pub arrived_late: bool,
-    pub firsts: Firsts,
+}
+
+impl Attempt<'_> {
+    /// Whether it is valid and no success.
+    pub(super) fn is_bad(&self) -> bool {
+        self.valid && self.outcome != Outcome::Success
+    }
 }
 
 /// Counters of one journey, route and context in one minute.
@@ -238,26 +249,36 @@ impl Cells {
 
     /// Counts an attempt in the cell of its start.
     pub(super) fn attempt(&mut self, attempt: &Attempt<'_>) {
-        let minute = window_start(attempt.start_ms, MINUTE_MS);
+        self.cell(&attempt.place).add(attempt);
+        self.samples.offer(attempt);
+    }
+
+    /// Counts a session in the cell of its first attempt, or a hurt one in that of its first bad one.
+    pub(super) fn session(&mut self, place: &Place<'_>, weight: u32, hurt: bool) {
+        let cell = self.cell(place);
+        *(if hurt { &mut cell.sessions_hurt } else { &mut cell.sessions }) += u64::from(weight);
+    }
+
+    fn cell(&mut self, place: &Place<'_>) -> &mut Cell {
+        let minute = window_start(place.start_ms, MINUTE_MS);
         let key = CellKey {
-            context: attempt.context.serial,
-            journey: xxh3_64(attempt.journey.as_bytes()),
-            route: xxh3_64(attempt.route.as_bytes()),
+            context: place.context.serial,
+            journey: xxh3_64(place.journey.as_bytes()),
+            route: xxh3_64(place.route.as_bytes()),
             minute,
         };
-        self.by_key.entry(key).or_insert_with(|| Cell::new(attempt, minute)).add(attempt);
-        self.samples.offer(attempt);
+        self.by_key.entry(key).or_insert_with(|| Cell::new(place, minute))
     }
 }
 
 impl Cell {
-    fn new(attempt: &Attempt<'_>, minute: u32) -> Self {
+    fn new(place: &Place<'_>, minute: u32) -> Self {
         let (objectives, steps) =
-            attempt.definition.map_or((0, 0), |journey| (journey.objectives.len(), journey.steps.len()));
+            place.definition.map_or((0, 0), |journey| (journey.objectives.len(), journey.steps.len()));
         Self {
-            context: Arc::clone(attempt.context),
-            journey: Arc::clone(attempt.journey),
-            route: Box::from(attempt.route),
+            context: Arc::clone(place.context),
+            journey: Arc::clone(place.journey),
+            route: Box::from(place.route),
             minute,
             outcomes: [0; Outcome::COUNT],
             valid: 0,
@@ -277,21 +298,19 @@ impl Cell {
         let weight = u64::from(attempt.weight);
         self.outcomes[attempt.outcome as usize] += weight;
         self.valid += weight * u64::from(attempt.valid);
-        self.sessions += weight * u64::from(attempt.firsts.session);
-        self.sessions_hurt += weight * u64::from(attempt.firsts.hurt);
         self.arrived_late += weight * u64::from(attempt.arrived_late);
         if !attempt.reason.is_empty() {
             add_reason(&mut self.reasons, attempt.reason, weight);
         }
         if let Some(latency) = attempt.latency {
-            let unit = attempt.definition.map(|journey| journey.unit).unwrap_or_default();
+            let unit = attempt.place.definition.map(|journey| journey.unit).unwrap_or_default();
             add_to_histogram(&mut self.latency, bucket(unit.key_units(latency)), weight);
             self.latency_sum += latency.scaled() * weight;
         }
         if let Some(wait_ms) = attempt.wait_ms {
             add_to_histogram(&mut self.abandoned_wait, bucket(wait_ms), weight);
         }
-        if let Some(journey) = attempt.definition {
+        if let Some(journey) = attempt.place.definition {
             for (objective, count) in journey.objectives.iter().zip(&mut self.objectives) {
                 count.add(judge(objective, attempt), weight);
             }
@@ -334,7 +353,7 @@ fn judge(objective: &Objective, attempt: &Attempt<'_>) -> Option<bool> {
     match &objective.rule {
         Rule::Works => Some(success),
         Rule::Within { default, by_platform, from } => {
-            let limit = by_platform.get(attempt.context.platform.as_ref()).or(default.as_ref())?;
+            let limit = by_platform.get(attempt.place.context.platform.as_ref()).or(default.as_ref())?;
             Some(success && latency_from(attempt, from.as_deref()).is_some_and(|latency| latency <= *limit))
         }
         Rule::Value { comparison, limit } if success => {

@@ -94,7 +94,13 @@ impl Plan {
     /// How long a session without records is remembered: longer than a repeated beacon can come, and longer
     /// than any attempt of it can stay open.
     pub(super) fn session_horizon_ms(&self, is_web: bool) -> i64 {
-        self.duplicate_horizon_ms(is_web).max(self.timeout_max_ms + 2 * self.set.settings.grace_ms)
+        self.duplicate_horizon_ms(is_web).max(self.open_horizon_ms())
+    }
+
+    /// How long after its last record a session can have anything open: an attempt settles at its deadline and
+    /// the grace period, and the session's first one counts another grace period later.
+    pub(super) fn open_horizon_ms(&self) -> i64 {
+        self.timeout_max_ms + 2 * self.set.settings.grace_ms
     }
 
     pub(super) fn duplicate_horizon_ms(&self, is_web: bool) -> i64 {

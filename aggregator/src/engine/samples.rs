@@ -9,7 +9,6 @@ use schema::rows::AttemptSample;
 use schema::value::Value;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
-use super::attempt::Outcome;
 use super::cells::Attempt;
 
 /// Samples of one kind held before the settings' bound is applied; the bound itself is at most this.
@@ -39,12 +38,12 @@ struct Chosen {
 impl Samples {
     /// Counts an attempt, and keeps it while it is among those with the smallest hash.
     pub(super) fn offer(&mut self, attempt: &Attempt<'_>) {
-        let bad = attempt.valid && attempt.outcome != Outcome::Success;
-        let journey = xxh3_64(attempt.journey.as_bytes());
-        let kind = Kind { app_platform: attempt.context.app_platform, journey, bad };
+        let bad = attempt.is_bad();
+        let journey = xxh3_64(attempt.place.journey.as_bytes());
+        let kind = Kind { app_platform: attempt.place.context.app_platform, journey, bad };
         let chosen = self.by_kind.entry(kind).or_default();
         chosen.offered += u64::from(attempt.weight);
-        let rank = (rank(attempt, journey), attempt.start_ms);
+        let rank = (rank(attempt, journey), attempt.place.start_ms);
         let is_full = chosen.samples.len() >= HELD_MAX;
         if is_full && chosen.samples.last_key_value().is_some_and(|(last, _)| *last <= rank) {
             return;
@@ -77,22 +76,22 @@ impl Samples {
 /// A hash of everything that tells attempts of one journey apart.
 fn rank(attempt: &Attempt<'_>, journey: u64) -> u64 {
     let latency = attempt.latency.map_or(u64::MAX, Value::scaled);
-    let seed = xxh3_64_with_seed(attempt.route.as_bytes(), journey ^ attempt.start_ms as u64);
+    let seed = xxh3_64_with_seed(attempt.place.route.as_bytes(), journey ^ attempt.place.start_ms as u64);
     let seed = xxh3_64_with_seed(attempt.reason.as_bytes(), seed ^ latency);
     xxh3_64_with_seed(attempt.session.as_bytes(), seed ^ attempt.outcome as u64)
 }
 
 fn sample(attempt: &Attempt<'_>) -> AttemptSample {
-    let context = attempt.context;
+    let context = attempt.place.context;
     AttemptSample {
         app: context.app.to_string(),
-        journey: attempt.journey.to_string(),
-        start_ms: attempt.start_ms,
+        journey: attempt.place.journey.to_string(),
+        start_ms: attempt.place.start_ms,
         session: attempt.session.to_owned(),
         outcome: attempt.outcome.as_str().to_owned(),
         valid: attempt.valid,
         reason: attempt.reason.to_owned(),
-        route: attempt.route.to_owned(),
+        route: attempt.place.route.to_owned(),
         latency: attempt.latency.map(|latency| latency.to_string()),
         steps: attempt.steps.iter().map(|(name, elapsed_ms)| (name.to_string(), *elapsed_ms)).collect(),
         weight: 0,

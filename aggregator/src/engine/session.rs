@@ -5,6 +5,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 use schema::value::Value;
 
+use super::cells::Attempt;
 use super::context::Context;
 use super::plan::Role;
 
@@ -27,7 +28,7 @@ pub(super) struct Session {
     /// Log time at which it is looked at next; `i64::MAX` when nothing is open.
     pub timer_ms: i64,
     /// The client's session id, empty where beacons have none.
-    pub id: Box<str>,
+    pub id: Arc<str>,
     sequence_max: Option<u64>,
     beacons: FxHashMap<u64, i64>,
     pub activities: Vec<Activity>,
@@ -99,18 +100,73 @@ struct Settled {
     end_ms: i64,
 }
 
-/// Which of a journey's session counters this session has entered.
+/// Whether a session has been counted for a journey, as a session and as a hurt one.
 #[derive(Debug)]
 struct Counted {
-    journey: u64,
-    hurt: bool,
+    journey: Arc<str>,
+    first: First,
+    first_bad: First,
 }
 
-/// Whether an attempt is the first of its session, and the first bad one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Firsts {
-    pub session: bool,
-    pub hurt: bool,
+/// The earliest attempt of a session and journey, of all or of the bad ones.
+#[derive(Debug)]
+enum First {
+    None,
+    /// It counts where it is at `due_ms`, unless an earlier one comes.
+    Held {
+        attempt: FirstAttempt,
+        due_ms: i64,
+    },
+    Counted,
+}
+
+/// Where an attempt that is the first of its session counts.
+#[derive(Debug, Clone)]
+pub(super) struct FirstAttempt {
+    pub start_ms: i64,
+    pub route: Box<str>,
+    pub weight: u32,
+    pub context: Arc<Context>,
+}
+
+/// The first attempt, or the first bad one, of a session and journey that is to be counted now.
+#[derive(Debug)]
+pub(super) struct DueFirst {
+    pub journey: Arc<str>,
+    pub bad: bool,
+    pub attempt: FirstAttempt,
+}
+
+impl First {
+    /// Holds the attempt when it is earlier than the one that is held.
+    fn offer(&mut self, offered: &FirstAttempt, due_ms: i64) {
+        match self {
+            Self::None => *self = Self::Held { attempt: offered.clone(), due_ms },
+            Self::Held { attempt, .. } => {
+                if (offered.start_ms, &offered.route) < (attempt.start_ms, &attempt.route) {
+                    *attempt = offered.clone();
+                }
+            }
+            Self::Counted => {}
+        }
+    }
+
+    fn due_ms(&self) -> Option<i64> {
+        match self {
+            Self::Held { due_ms, .. } => Some(*due_ms),
+            Self::None | Self::Counted => None,
+        }
+    }
+
+    fn take_due(&mut self, log_time_ms: i64) -> Option<FirstAttempt> {
+        if self.due_ms().is_none_or(|due_ms| due_ms > log_time_ms) {
+            return None;
+        }
+        match std::mem::replace(self, Self::Counted) {
+            Self::Held { attempt, .. } => Some(attempt),
+            Self::None | Self::Counted => None,
+        }
+    }
 }
 
 impl Session {
@@ -119,7 +175,7 @@ impl Session {
             born,
             expires_ms: i64::MIN,
             timer_ms: i64::MAX,
-            id: Box::from(id),
+            id: Arc::from(id),
             sequence_max: None,
             beacons: FxHashMap::default(),
             activities: Vec::new(),
@@ -147,8 +203,9 @@ impl Session {
         before.map_or(1, |before| sequence.saturating_sub(before))
     }
 
-    pub(super) fn is_open(&self) -> bool {
-        !self.marks.is_empty() || !self.revisions.is_empty()
+    /// Marks and revisions that have not settled.
+    pub(super) fn open_marks(&self) -> usize {
+        self.marks.len() + self.revisions.len()
     }
 
     pub(super) fn heard(&mut self, activity: Activity, grace_ms: i64) {
@@ -199,21 +256,63 @@ impl Session {
         self.settled_revisions.push(id);
     }
 
-    /// Counts the session for a journey: once, and once more as hurt. Beacons without a session count for none.
-    pub(super) fn count(&mut self, journey: u64, bad: bool) -> Firsts {
+    /// Notes an attempt, so that the session counts once for its journey, in the window of its first, and once
+    /// as hurt, in the window of its first bad one. Beacons without a session count for none.
+    pub(super) fn note(&mut self, attempt: &Attempt<'_>, due_ms: i64) {
+        let journey = attempt.place.journey;
         if self.id.is_empty() {
-            return Firsts::default();
+            return;
         }
-        match self.counted.iter_mut().find(|counted| counted.journey == journey) {
-            Some(counted) => {
-                let hurt = bad && !counted.hurt;
-                counted.hurt |= bad;
-                Firsts { session: false, hurt }
-            }
+        let place = match self.counted.iter().position(|counted| counted.journey == *journey) {
+            Some(place) => place,
             None => {
-                self.counted.push(Counted { journey, hurt: bad });
-                Firsts { session: true, hurt: bad }
+                let journey = Arc::clone(journey);
+                self.counted.push(Counted { journey, first: First::None, first_bad: First::None });
+                self.counted.len() - 1
+            }
+        };
+        let counted = &mut self.counted[place];
+        let is_counted = |first: &First| matches!(first, First::Counted);
+        let bad = attempt.is_bad();
+        if is_counted(&counted.first) && (!bad || is_counted(&counted.first_bad)) {
+            return;
+        }
+        let offered = FirstAttempt {
+            start_ms: attempt.place.start_ms,
+            route: Box::from(attempt.place.route),
+            weight: attempt.weight,
+            context: Arc::clone(attempt.place.context),
+        };
+        counted.first.offer(&offered, due_ms);
+        if bad {
+            counted.first_bad.offer(&offered, due_ms);
+        }
+    }
+
+    /// The firsts that are due, and when the next of the others is.
+    pub(super) fn due_firsts(&mut self, log_time_ms: i64) -> (Vec<DueFirst>, Option<i64>) {
+        let mut due = Vec::new();
+        for counted in &mut self.counted {
+            for (bad, first) in [(false, &mut counted.first), (true, &mut counted.first_bad)] {
+                if let Some(attempt) = first.take_due(log_time_ms) {
+                    due.push(DueFirst { journey: Arc::clone(&counted.journey), bad, attempt });
+                }
             }
         }
+        (due, self.next_first_ms())
+    }
+
+    fn next_first_ms(&self) -> Option<i64> {
+        self.counted
+            .iter()
+            .flat_map(|counted| [counted.first.due_ms(), counted.first_bad.due_ms()])
+            .flatten()
+            .min()
+    }
+
+    /// Log time at which it must be looked at unless a timer is earlier, for what was opened at `log_time_ms`.
+    pub(super) fn look_at_ms(&self, log_time_ms: i64, grace_ms: i64) -> Option<i64> {
+        let opened = (!self.marks.is_empty() || !self.revisions.is_empty()).then_some(log_time_ms + grace_ms);
+        [opened, self.next_first_ms()].into_iter().flatten().min()
     }
 }

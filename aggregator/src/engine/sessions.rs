@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 use schema::beacon::{Beacon, Event, TimeMethod, bounded};
@@ -9,7 +10,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_128_with_seed};
 
 use super::Arrival;
 use super::attempt::Outcome;
-use super::cells::{Attempt, Cells, SeenId};
+use super::cells::{Attempt, Cells, Place, SeenId};
 use super::plan::{AppPlan, Binding, Meaning, Plan, Role};
 use super::session::{Activity, Mark, Order, Revision, Session};
 use super::settle::{ARRIVED_LATE_MS, settle};
@@ -48,21 +49,26 @@ impl Sessions {
             let Some(session) = self.by_key.get_mut(&key).filter(|session| session.timer_ms == due_ms) else {
                 continue;
             };
-            let open_before = session.marks.len() + session.revisions.len();
+            let open_before = session.open_marks();
             session.timer_ms = i64::MAX;
             if let Some(next_ms) = settle(session, log_time_ms, plan, cells) {
                 session.timer_ms = next_ms;
                 self.timers.push(Reverse((next_ms, key)));
             }
-            self.open_marks -= open_before - (session.marks.len() + session.revisions.len());
+            self.open_marks -= open_before - session.open_marks();
         }
     }
 
-    /// Has every open session looked at with the next record: the rules have changed.
-    pub(super) fn look_again_at_all(&mut self, log_time_ms: i64) {
-        for (key, session) in self.by_key.iter_mut().filter(|(_, session)| session.is_open()) {
-            session.timer_ms = log_time_ms;
-            self.timers.push(Reverse((log_time_ms, *key)));
+    /// Has every session with something open looked at with the next record, and every living one remembered
+    /// for as long as the new rules need: the rules have changed.
+    pub(super) fn change_rules(&mut self, log_time_ms: i64, plan: &Plan) {
+        for (key, session) in self.by_key.iter_mut().filter(|(_, session)| session.expires_ms > log_time_ms) {
+            let open_until_ms = log_time_ms + plan.open_horizon_ms();
+            session.expires_ms = session.expires_ms.max(open_until_ms);
+            if session.timer_ms != i64::MAX {
+                session.timer_ms = log_time_ms;
+                self.timers.push(Reverse((log_time_ms, *key)));
+            }
         }
     }
 
@@ -76,7 +82,7 @@ impl Sessions {
             if session.expires_ms > log_time_ms {
                 self.expiries.push(Reverse((session.expires_ms, key)));
             } else {
-                self.open_marks -= session.marks.len() + session.revisions.len();
+                self.open_marks -= session.open_marks();
                 self.by_key.remove(&key);
             }
         }
@@ -94,7 +100,7 @@ impl Sessions {
             Session::new(born, &beacon.session)
         });
         if !is_born && session.expires_ms <= log_time_ms {
-            self.open_marks -= session.marks.len() + session.revisions.len();
+            self.open_marks -= session.open_marks();
             *session = Session::new(born, &beacon.session);
             is_born = true;
         }
@@ -103,12 +109,13 @@ impl Sessions {
         }
         session.expires_ms = session.expires_ms.max(expires_ms);
 
-        let open_before = session.marks.len() + session.revisions.len();
+        let open_before = session.open_marks();
         admit(session, arrival, plan, cells);
-        let opened = session.marks.len() + session.revisions.len() - open_before;
+        let opened = session.open_marks() - open_before;
         self.open_marks += opened;
-        let look_ms = log_time_ms + plan.set.settings.grace_ms;
-        if session.is_open() && session.timer_ms > look_ms {
+        if let Some(look_ms) = session.look_at_ms(log_time_ms, plan.set.settings.grace_ms)
+            && look_ms < session.timer_ms
+        {
             session.timer_ms = look_ms;
             self.timers.push(Reverse((look_ms, key)));
         }
@@ -326,14 +333,16 @@ fn take_whole(
         };
         return revise(session, revision, happening, plan, cells);
     }
-    let firsts = session.count(xxh3_64(journey.name.as_bytes()), !success);
-    cells.attempt(&Attempt {
-        context: &arrival.context,
-        definition: Some(journey),
-        journey: &binding.name,
-        session: &session.id,
-        route: event.attribute("route").unwrap_or_default(),
-        start_ms: order.0,
+    let id = Arc::clone(&session.id);
+    let attempt = Attempt {
+        place: Place {
+            context: &arrival.context,
+            definition: Some(journey),
+            journey: &binding.name,
+            route: event.attribute("route").unwrap_or_default(),
+            start_ms: order.0,
+        },
+        session: &id,
         outcome: if success { Outcome::Success } else { Outcome::Failure },
         valid: true,
         reason: reason.as_deref().unwrap_or_default(),
@@ -342,8 +351,9 @@ fn take_whole(
         steps: &[],
         weight: arrival.beacon.weight,
         arrived_late: arrival.record.append_ms - order.0 > ARRIVED_LATE_MS,
-        firsts,
-    });
+    };
+    cells.attempt(&attempt);
+    session.note(&attempt, arrival.log_time_ms + plan.set.settings.grace_ms);
 }
 
 /// Holds the first value of an id, or lets the later event of the two decide.

@@ -3,13 +3,12 @@
 use std::sync::Arc;
 
 use schema::value::Value;
-use xxhash_rust::xxh3::xxh3_64;
 
 use super::attempt::{Outcome, Verdict, form};
-use super::cells::{Attempt, Cells};
+use super::cells::{Attempt, Cells, Place};
 use super::context::Context;
 use super::plan::{Plan, Role};
-use super::session::{Mark, Revision, Session};
+use super::session::{DueFirst, Mark, Revision, Session};
 
 /// An attempt whose last record came longer than this after its end has arrived late.
 pub(super) const ARRIVED_LATE_MS: i64 = 3_600_000;
@@ -25,6 +24,8 @@ struct Settlement {
     weight: u32,
     context: Arc<Context>,
     arrived_late: bool,
+    /// When it settled, had log time not jumped over that instant.
+    due_ms: i64,
 }
 
 /// What looking at a session's marks found.
@@ -38,11 +39,17 @@ struct Findings {
 
 /// Settles what is due at `log_time_ms`; returns when to look again.
 pub(super) fn settle(session: &mut Session, log_time_ms: i64, plan: &Plan, cells: &mut Cells) -> Option<i64> {
-    let grace_ms = plan.set.settings.grace_ms;
-    let mut next_ms = settle_revisions(session, log_time_ms, plan, cells);
+    let next_revision_ms = settle_revisions(session, log_time_ms, plan, cells);
+    let next_mark_ms = settle_marks(session, log_time_ms, plan, cells);
+    let next_first_ms = count_firsts(session, log_time_ms, plan, cells);
+    [next_revision_ms, next_mark_ms, next_first_ms].into_iter().flatten().min()
+}
+
+fn settle_marks(session: &mut Session, log_time_ms: i64, plan: &Plan, cells: &mut Cells) -> Option<i64> {
     if session.marks.is_empty() {
-        return next_ms;
+        return None;
     }
+    let grace_ms = plan.set.settings.grace_ms;
     let findings = look(session, log_time_ms, plan, cells);
     for settlement in findings.settlements {
         count(session, settlement, plan, cells);
@@ -59,7 +66,22 @@ pub(super) fn settle(session: &mut Session, log_time_ms: i64, plan: &Plan, cells
         session.activities.shrink_to_fit();
         session.marks.shrink_to_fit();
     }
-    next_ms = earlier(next_ms, findings.next_ms);
+    findings.next_ms
+}
+
+/// Counts the session for the journeys whose first attempt can no longer be preceded by another.
+fn count_firsts(session: &mut Session, log_time_ms: i64, plan: &Plan, cells: &mut Cells) -> Option<i64> {
+    let (due, next_ms) = session.due_firsts(log_time_ms);
+    for DueFirst { journey, bad, attempt } in due {
+        let place = Place {
+            context: &attempt.context,
+            definition: plan.journey(&attempt.context.app, &journey),
+            journey: &journey,
+            route: &attempt.route,
+            start_ms: attempt.start_ms,
+        };
+        cells.session(&place, attempt.weight, bad);
+    }
     next_ms
 }
 
@@ -134,12 +156,13 @@ fn look_at_track(
             journey: Arc::clone(journey),
             attempt,
             start_ms: draft.start.order.0,
-            end_ms: draft.end_ms,
+            end_ms: draft.covers_until_ms(),
             verdict: draft.judge(&session.activities, &rules),
             weight: draft.start.weight,
             context: Arc::clone(&draft.start.context),
             arrived_late: draft.arrived_after_ms() > ARRIVED_LATE_MS,
             steps: draft.steps,
+            due_ms,
         });
     }
     for (mark, place) in marks
@@ -170,19 +193,28 @@ fn belongs(mark: &Mark, journey: &str, attempt: u64) -> bool {
 }
 
 fn count(session: &mut Session, settlement: Settlement, plan: &Plan, cells: &mut Cells) {
-    let Settlement { journey, attempt, start_ms, end_ms, verdict, steps, weight, context, arrived_late } =
-        settlement;
-    let bad = verdict.valid && verdict.outcome != Outcome::Success;
-    let firsts = session.count(xxh3_64(journey.as_bytes()), bad);
-    // The start of the next attempt ends one that was started again: that instant belongs to the next.
-    let covered_until_ms = if verdict.reason == "restarted" { end_ms - 1 } else { end_ms };
-    cells.attempt(&Attempt {
-        context: &context,
-        definition: plan.journey(&context.app, &journey),
-        journey: &journey,
-        session: &session.id,
-        route: "",
+    let Settlement {
+        journey,
+        attempt,
         start_ms,
+        end_ms,
+        verdict,
+        steps,
+        weight,
+        context,
+        arrived_late,
+        due_ms,
+    } = settlement;
+    let id = Arc::clone(&session.id);
+    let counted = Attempt {
+        place: Place {
+            context: &context,
+            definition: plan.journey(&context.app, &journey),
+            journey: &journey,
+            route: "",
+            start_ms,
+        },
+        session: &id,
         outcome: verdict.outcome,
         valid: verdict.valid,
         reason: &verdict.reason,
@@ -191,9 +223,10 @@ fn count(session: &mut Session, settlement: Settlement, plan: &Plan, cells: &mut
         steps: &steps,
         weight,
         arrived_late,
-        firsts,
-    });
-    session.settle(journey, attempt, start_ms, covered_until_ms);
+    };
+    cells.attempt(&counted);
+    session.note(&counted, due_ms + plan.set.settings.grace_ms);
+    session.settle(journey, attempt, start_ms, end_ms);
 }
 
 /// Counts the revisable values that nothing has revised for the grace period.
@@ -216,15 +249,17 @@ fn settle_revisions(session: &mut Session, log_time_ms: i64, plan: &Plan, cells:
 
 fn count_revision(session: &mut Session, revision: &Revision, plan: &Plan, cells: &mut Cells) {
     session.settle_revision(revision.id);
-    let firsts = session.count(xxh3_64(revision.journey.as_bytes()), !revision.success);
     let route = session.route_of(revision.page).unwrap_or_else(|| Arc::clone(&revision.route));
-    cells.attempt(&Attempt {
-        context: &revision.context,
-        definition: plan.journey(&revision.context.app, &revision.journey),
-        journey: &revision.journey,
-        session: &session.id,
-        route: &route,
-        start_ms: revision.first_ms,
+    let id = Arc::clone(&session.id);
+    let attempt = Attempt {
+        place: Place {
+            context: &revision.context,
+            definition: plan.journey(&revision.context.app, &revision.journey),
+            journey: &revision.journey,
+            route: &route,
+            start_ms: revision.first_ms,
+        },
+        session: &id,
         outcome: if revision.success { Outcome::Success } else { Outcome::Failure },
         valid: true,
         reason: revision.reason.as_deref().unwrap_or_default(),
@@ -233,6 +268,7 @@ fn count_revision(session: &mut Session, revision: &Revision, plan: &Plan, cells
         steps: &[],
         weight: revision.weight,
         arrived_late: revision.append_ms - revision.first_ms > ARRIVED_LATE_MS,
-        firsts,
-    });
+    };
+    cells.attempt(&attempt);
+    session.note(&attempt, revision.append_ms + 2 * plan.set.settings.grace_ms);
 }

@@ -1,1 +1,5 @@
+//! The engine's semantics as tables, and its laws as properties.
+
+mod laws;
 mod semantics;
+mod world;
