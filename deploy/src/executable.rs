@@ -1,0 +1,172 @@
+//! Where the executables of this project are: built from the checkout when this program was built there,
+//! else beside this program.
+//!
+//! In a checkout the others are brought up to date by a nested `cargo build` of the same profile, so that
+//! nobody ever measures yesterday's `aggregator`.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::error::StackError;
+use crate::launch::Launcher;
+use crate::progress::Progress;
+use crate::tool;
+
+/// This program's own name.
+const OWN: &str = "deploy";
+/// The kernel's name of the running program, right even when the file was replaced since.
+const RUNNING: &str = "/proc/self/exe";
+
+/// Where executables come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Executables {
+    /// A checkout whose target folder this program runs from.
+    Checkout {
+        /// Its root.
+        root: PathBuf,
+        /// The target folder.
+        target_dir: PathBuf,
+        /// Folder of the profile in there.
+        profile_dir: String,
+    },
+    /// A folder that has them.
+    Beside(PathBuf),
+}
+
+impl Executables {
+    /// Those that belong to this program.
+    ///
+    /// # Errors
+    /// When the operating system does not say where this program is.
+    pub fn locate() -> Result<Self, StackError> {
+        let own = std::env::current_exe().map_err(StackError::io("find", Path::new(RUNNING)))?;
+        let manifest_dir = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let root = manifest_dir.parent().filter(|root| root.join("Cargo.toml").is_file());
+        Ok(Self::of(&own, root, |dir| dir.join(".cargo-lock").exists() || dir.join(".fingerprint").exists()))
+    }
+
+    fn of(own: &Path, root: Option<&Path>, is_profile_dir: impl Fn(&Path) -> bool) -> Self {
+        let dir = own.parent().unwrap_or(Path::new("."));
+        // Tests run from `deps`, examples from `examples`, in the profile's folder.
+        let profile = [Some(dir), dir.parent()].into_iter().flatten().find(|dir| is_profile_dir(dir));
+        match (root, profile.and_then(|dir| Some((dir.parent()?, dir.file_name()?)))) {
+            (Some(root), Some((target_dir, profile_dir))) => Self::Checkout {
+                root: root.to_owned(),
+                target_dir: target_dir.to_owned(),
+                profile_dir: profile_dir.to_string_lossy().into_owned(),
+            },
+            _ => Self::Beside(dir.to_owned()),
+        }
+    }
+
+    /// The executables of `packages`, in that order, built first where there is a checkout.
+    ///
+    /// # Errors
+    /// When they don't build, or are not there.
+    pub fn get(&self, packages: &[&'static str], progress: Progress) -> Result<Vec<PathBuf>, StackError> {
+        let dir = match self {
+            Self::Checkout { root, target_dir, profile_dir } => {
+                build(root, target_dir, profile_dir, packages, progress)?;
+                target_dir.join(profile_dir)
+            }
+            Self::Beside(dir) => dir.clone(),
+        };
+        packages
+            .iter()
+            .map(|package| {
+                let path = dir.join(package);
+                if path.is_file() {
+                    return Ok(path);
+                }
+                Err(StackError::ToolMissing {
+                    tool: path.display().to_string(),
+                    purpose: "which belongs to the stack",
+                    way_out: "install all executables of the project into one folder, or run from a checkout",
+                })
+            })
+            .collect()
+    }
+
+    /// The executable whose subcommands start processes: this program when it is that one.
+    ///
+    /// # Errors
+    /// As [`Executables::get`].
+    pub fn launcher(&self, progress: Progress) -> Result<Launcher, StackError> {
+        let own = std::env::current_exe().map_err(StackError::io("find", Path::new(RUNNING)))?;
+        let name = own.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        // The kernel appends " (deleted)" to the name of a file that was replaced.
+        if name.trim_end_matches(" (deleted)") == OWN && Path::new(RUNNING).exists() {
+            return Ok(Launcher::new(RUNNING.into()));
+        }
+        let mut found = self.get(&[OWN], progress)?;
+        Ok(Launcher::new(found.remove(0)))
+    }
+
+    /// A folder of the project: in the checkout, else beside the executables.
+    pub fn folder(&self, name: &str) -> PathBuf {
+        match self {
+            Self::Checkout { root, .. } => root.join(name),
+            Self::Beside(dir) => dir.join(name),
+        }
+    }
+}
+
+fn build(
+    root: &Path,
+    target_dir: &Path,
+    profile_dir: &str,
+    packages: &[&'static str],
+    progress: Progress,
+) -> Result<(), StackError> {
+    // Cargo calls the folder of its profile `dev` so.
+    let profile = if profile_dir == "debug" { "dev" } else { profile_dir };
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(["build", "--bins", "--profile", profile]).current_dir(root).stdin(Stdio::null());
+    cargo.arg("--target-dir").arg(target_dir);
+    packages.iter().for_each(|package| {
+        cargo.args(["--package", package]);
+    });
+    if progress != Progress::Quiet {
+        // Cargo's own progress is the best one there is.
+        cargo.stderr(Stdio::inherit());
+    }
+    progress.note(format_args!("building {} ({profile})", packages.join(", ")));
+    tool::run(
+        cargo,
+        "which builds the stack's executables",
+        "install Rust from https://rustup.rs",
+        &format!("building {}", packages.join(", ")),
+        "mend what the compiler says",
+    )
+    .map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn executables_are_built_only_for_programs_of_the_checkout() {
+        let check = |own: &str, root: Option<&str>, expect: Executables| {
+            let is_profile_dir = |dir: &Path| dir == Path::new("/src/target/debug");
+            assert_eq!(Executables::of(Path::new(own), root.map(Path::new), is_profile_dir), expect);
+        };
+        let checkout = || Executables::Checkout {
+            root: "/src".into(),
+            target_dir: "/src/target".into(),
+            profile_dir: "debug".into(),
+        };
+        check("/src/target/debug/deploy", Some("/src"), checkout());
+        check("/src/target/debug/deps/it-0f", Some("/src"), checkout());
+        check("/src/target/debug/deploy", None, Executables::Beside("/src/target/debug".into()));
+        check("/usr/bin/deploy", Some("/src"), Executables::Beside("/usr/bin".into()));
+    }
+
+    #[test]
+    fn a_missing_executable_says_where_it_should_be() {
+        let dir = tempfile::tempdir().unwrap();
+        let error =
+            Executables::Beside(dir.path().into()).get(&["ingest"], Progress::Quiet).unwrap_err().to_string();
+        assert!(error.contains("ingest was not found, which belongs to the stack"), "{error}");
+    }
+}

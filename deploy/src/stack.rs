@@ -1,0 +1,481 @@
+//! The local stack: Kafka, ClickHouse, `ingest` and `aggregator` as processes of this machine, in order.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), deploy::error::StackError> {
+//! use deploy::stack::{Parts, Stack, StackOptions};
+//!
+//! let stack = Stack::start(StackOptions::of(Parts::Stores)).await?;
+//! let rows = stack.query("SELECT count() AS tables FROM system.tables WHERE database = 'sli'").await?;
+//! println!("{} has {}", stack.clickhouse_url(), rows[0]["tables"]);
+//! stack.stop().await;
+//! # Ok(()) }
+//! ```
+//!
+//! Dropping a stack kills what it started; [`Stack::stop`] stops it cleanly. Each process's life is
+//! [`crate::part`]'s.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use nix::sys::signal::Signal;
+use serde_json::Value;
+
+use crate::cache::{self, Cache};
+use crate::clickhouse::ClickHouse;
+use crate::error::StackError;
+use crate::executable::Executables;
+use crate::part::{OnChange, Part, PartCommand};
+use crate::port::Port;
+use crate::{definitions, migration, topic};
+
+mod clickhouse;
+mod kafka;
+mod options;
+mod processes;
+mod ready;
+mod service;
+
+pub use options::{
+    ExistingClickHouse, ExistingKafka, FLUSH_INTERVAL_MS, GRACE_MS, PARTITIONS, Parts, Ports, StackOptions,
+};
+pub use service::DEFINITIONS_TOKEN;
+
+use processes::Processes;
+
+/// Name of Kafka in `processes.json`.
+pub const KAFKA: &str = "kafka";
+/// Name of ClickHouse in `processes.json`.
+pub const CLICKHOUSE: &str = "clickhouse";
+/// Name of ingest in `processes.json`.
+pub const INGEST: &str = "ingest";
+/// Name of aggregator in `processes.json`.
+pub const AGGREGATOR: &str = "aggregator";
+
+/// Password of the local stack's ClickHouse users.
+pub const PASSWORD: &str = "local";
+/// User who may do everything, for migrations and tests.
+pub const ADMIN: &str = "sli_admin";
+/// User of `aggregator`.
+pub const WRITER: &str = "sli_writer";
+/// User who reads.
+pub const READER: &str = "sli_reader";
+
+/// Order of stopping: who sends before who receives.
+const STOP_ORDER: [&str; 4] = [INGEST, AGGREGATOR, KAFKA, CLICKHOUSE];
+/// Time that a part has to stop cleanly.
+const STOP_PATIENCE: Duration = Duration::from_secs(20);
+/// Room that the stack's folder needs.
+const DIR_BYTES_MIN: u64 = 512 << 20;
+
+/// A running stack.
+#[derive(Debug)]
+pub struct Stack {
+    // Parts come first: fields are dropped in order, and processes end before their folder goes.
+    parts: Vec<Arc<Part>>,
+    addresses: Addresses,
+    clickhouse: Option<ClickHouse>,
+    kafka_properties: BTreeMap<String, String>,
+    _ports: Vec<Port>,
+    dir: PathBuf,
+    _dir_lock: File,
+    _temporary_dir: Option<tempfile::TempDir>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Addresses {
+    ingest: Option<String>,
+    ingest_admin: Option<String>,
+    aggregator: Option<String>,
+    kafka: Option<String>,
+    clickhouse: Option<String>,
+    clickhouse_native: Option<u16>,
+}
+
+impl Stack {
+    /// Brings up a stack and returns when all of it answers.
+    ///
+    /// # Errors
+    /// When something is missing, in use or does not start; what was started by then is stopped.
+    pub async fn start(options: StackOptions) -> Result<Self, StackError> {
+        let progress = options.progress;
+        let mut stack = Self::prepare(&options)?;
+        let processes = Processes::new(&stack.dir);
+        let (executables, programs, cache) = {
+            let options = options.clone();
+            blocking(move || -> Result<_, StackError> {
+                let executables = Executables::locate()?;
+                let programs = match options.parts {
+                    Parts::All => executables.get(&[INGEST, AGGREGATOR], progress)?,
+                    Parts::Kafka | Parts::ClickHouse | Parts::Stores => Vec::new(),
+                };
+                Ok((executables, programs, Cache::of_user()?))
+            })
+            .await?
+        };
+        let launcher = {
+            let executables = executables.clone();
+            blocking(move || executables.launcher(progress)).await?
+        };
+        let part = |name, command: PartCommand| {
+            let on_change = OnChange(Arc::new({
+                let processes = processes.clone();
+                move || processes.write()
+            }));
+            let part = Arc::new(Part::new(name, command, launcher.clone(), progress, on_change)?);
+            processes.add(&part);
+            Ok::<_, StackError>(part)
+        };
+        let step = progress.step("starting Kafka and ClickHouse");
+        if options.parts.has_kafka() && options.kafka.is_none() {
+            let port = stack.take_port(options.ports.kafka, KAFKA, "--kafka-port", progress)?;
+            let controller_port = stack.take_port(crate::port::PortChoice::Free, KAFKA, "", progress)?;
+            let (dir, log, cache) = (stack.dir.join(KAFKA), stack.log(KAFKA), cache.clone());
+            let command = blocking(move || {
+                let libraries = cache.part(&cache::KAFKA, progress)?;
+                kafka::prepare(&dir, log, &libraries, port, controller_port)
+            })
+            .await?;
+            stack.addresses.kafka = Some(format!("127.0.0.1:{port}"));
+            stack.begin(part(KAFKA, command)?)?;
+        }
+        if options.parts.has_clickhouse() && options.clickhouse.is_none() {
+            let port =
+                stack.take_port(options.ports.clickhouse, CLICKHOUSE, "--clickhouse-port", progress)?;
+            let native = stack.take_port(
+                options.ports.clickhouse_native,
+                CLICKHOUSE,
+                "--clickhouse-native-port",
+                progress,
+            )?;
+            let (dir, log) = (stack.dir.join(CLICKHOUSE), stack.log(CLICKHOUSE));
+            let executable = launcher.executable().map(Path::to_owned).unwrap_or_default();
+            let binary = options.clickhouse_bin.clone();
+            let command = blocking(move || {
+                let program = match binary {
+                    Some(binary) => clickhouse::Program::Binary(binary),
+                    None => clickhouse::Program::Library {
+                        launcher: executable,
+                        library: cache.part(&cache::CLICKHOUSE, progress)?.join("libchdb.so"),
+                    },
+                };
+                clickhouse::prepare(&dir, log, program, port, native)
+            })
+            .await?;
+            let url = format!("http://127.0.0.1:{port}");
+            stack.clickhouse = Some(ClickHouse::new(&url, ADMIN, PASSWORD)?);
+            stack.addresses.clickhouse = Some(url);
+            stack.addresses.clickhouse_native = Some(native);
+            stack.begin(part(CLICKHOUSE, command)?)?;
+        }
+        stack.wait_for_stores(&options).await?;
+        step.done("both answer");
+        if options.parts == Parts::All {
+            stack.start_services(&options, &executables, programs, part).await?;
+        }
+        stack.parts.iter().for_each(|part| part.keep_alive(true));
+        Ok(stack)
+    }
+
+    /// Checks the folder and what the options say.
+    fn prepare(options: &StackOptions) -> Result<Self, StackError> {
+        let temporary = match &options.dir {
+            Some(_) => None,
+            None => Some(
+                tempfile::Builder::new()
+                    .prefix("client-sli-")
+                    .tempdir()
+                    .map_err(StackError::io("create a folder in", &std::env::temp_dir()))?,
+            ),
+        };
+        let dir = match (&options.dir, &temporary) {
+            (Some(dir), _) => dir.clone(),
+            (None, Some(temporary)) => temporary.path().to_owned(),
+            (None, None) => std::env::temp_dir(),
+        };
+        for path in [dir.clone(), dir.join("logs"), dir.join(KAFKA), dir.join(CLICKHOUSE)] {
+            std::fs::create_dir_all(&path).map_err(StackError::io("create", &path))?;
+        }
+        let dir = std::fs::canonicalize(&dir).map_err(StackError::io("resolve", &dir))?;
+        cache::require_space(&dir, DIR_BYTES_MIN, "the stack", "--dir")?;
+        let lock_path = dir.join("lock");
+        let dir_lock = File::create(&lock_path).map_err(StackError::io("create", &lock_path))?;
+        if dir_lock.try_lock().is_err() {
+            return Err(StackError::Settings(format!(
+                "another stack runs in {}: stop it, or give another folder by --dir",
+                dir.display()
+            )));
+        }
+        let clickhouse = match &options.clickhouse {
+            Some(server) => Some(ClickHouse::new(&server.url, &server.user, &server.password)?),
+            None => None,
+        };
+        Ok(Self {
+            parts: Vec::new(),
+            addresses: Addresses {
+                kafka: options.kafka.as_ref().map(|kafka| kafka.brokers.clone()),
+                clickhouse: clickhouse.as_ref().map(|clickhouse| clickhouse.url().to_owned()),
+                ..Addresses::default()
+            },
+            clickhouse,
+            kafka_properties: options
+                .kafka
+                .as_ref()
+                .map(|kafka| kafka.properties.clone())
+                .unwrap_or_default(),
+            _ports: Vec::new(),
+            dir,
+            _dir_lock: dir_lock,
+            _temporary_dir: temporary,
+        })
+    }
+
+    async fn start_services(
+        &mut self,
+        options: &StackOptions,
+        executables: &Executables,
+        programs: Vec<PathBuf>,
+        part: impl Fn(&'static str, PartCommand) -> Result<Arc<Part>, StackError>,
+    ) -> Result<(), StackError> {
+        let progress = options.progress;
+        let definitions_dir =
+            options.definitions_dir.clone().unwrap_or_else(|| executables.folder("definitions"));
+        let set = definitions::load(
+            &definitions_dir,
+            schema::definition::EngineSettings {
+                grace_ms: options.grace_ms,
+                flush_interval_ms: options.flush_interval_ms,
+                ..Default::default()
+            },
+        )?;
+        let mut programs = programs.into_iter();
+        let (Some(ingest), Some(aggregator)) = (programs.next(), programs.next()) else {
+            return Err(StackError::NoSuchPart(INGEST.into()));
+        };
+        let step = progress.step("starting aggregator and ingest");
+        let brokers = self.kafka_brokers().to_owned();
+        let admin_port =
+            self.take_port(options.ports.aggregator_admin, AGGREGATOR, "--aggregator-admin-port", progress)?;
+        let (user, password) = match &options.clickhouse {
+            Some(server) => (server.user.clone(), server.password.clone()),
+            None => (WRITER.into(), PASSWORD.into()),
+        };
+        let config = service::AggregatorConfig {
+            admin_listen: format!("127.0.0.1:{admin_port}"),
+            definitions_token: DEFINITIONS_TOKEN,
+            kafka: service::AggregatorKafka::new(&brokers, &self.kafka_properties),
+            clickhouse: service::AggregatorClickHouse {
+                url: self.clickhouse_url().into(),
+                user,
+                password,
+                database: migration::DATABASE,
+            },
+        };
+        let log = self.log(AGGREGATOR);
+        let command =
+            service::prepare(&self.dir, log, AGGREGATOR, aggregator, &config, &options.aggregator_env)?;
+        let url = format!("http://127.0.0.1:{admin_port}");
+        self.addresses.aggregator = Some(url.clone());
+        self.begin(part(AGGREGATOR, command)?)?;
+        self.wait_ready(AGGREGATOR).await?;
+        definitions::post(&url, DEFINITIONS_TOKEN, &set).await?;
+
+        let port = self.take_port(options.ports.ingest, INGEST, "--ingest-port", progress)?;
+        let admin_port =
+            self.take_port(options.ports.ingest_admin, INGEST, "--ingest-admin-port", progress)?;
+        let config = service::IngestConfig {
+            listen: format!("127.0.0.1:{port}"),
+            admin_listen: format!("127.0.0.1:{admin_port}"),
+            apps_dir: definitions_dir.join("apps"),
+            kafka: service::IngestKafka::new(&brokers, &self.kafka_properties),
+        };
+        let log = self.log(INGEST);
+        let command = service::prepare(&self.dir, log, INGEST, ingest, &config, &options.ingest_env)?;
+        self.addresses.ingest = Some(format!("http://127.0.0.1:{port}"));
+        self.addresses.ingest_admin = Some(format!("http://127.0.0.1:{admin_port}"));
+        self.begin(part(INGEST, command)?)?;
+        self.wait_ready(INGEST).await?;
+        step.done("both are ready");
+        Ok(())
+    }
+
+    fn begin(&mut self, part: Arc<Part>) -> Result<(), StackError> {
+        self.parts.push(Arc::clone(&part));
+        part.start()
+    }
+
+    fn take_port(
+        &mut self,
+        choice: crate::port::PortChoice,
+        part: &'static str,
+        flag: &'static str,
+        progress: crate::progress::Progress,
+    ) -> Result<u16, StackError> {
+        let port = Port::choose(choice, part, flag)?;
+        let number = port.number();
+        if let crate::port::PortChoice::Preferred(wanted) = choice
+            && wanted != number
+        {
+            progress
+                .say(format_args!("port {wanted} is in use: {part} takes {number} ({flag} chooses another)"));
+        }
+        self._ports.push(port);
+        Ok(number)
+    }
+
+    fn log(&self, name: &str) -> PathBuf {
+        self.dir.join("logs").join(format!("{name}.log"))
+    }
+
+    fn part(&self, name: &str) -> Result<&Arc<Part>, StackError> {
+        self.parts.iter().find(|part| part.name() == name).ok_or_else(|| StackError::NoSuchPart(name.into()))
+    }
+
+    /// Folder of configurations, logs and data.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Base URL of `ingest`; empty without it.
+    pub fn ingest_url(&self) -> &str {
+        self.addresses.ingest.as_deref().unwrap_or_default()
+    }
+
+    /// Base URL of `ingest`'s admin interface; empty without it.
+    pub fn ingest_admin_url(&self) -> &str {
+        self.addresses.ingest_admin.as_deref().unwrap_or_default()
+    }
+
+    /// Base URL of `aggregator`'s admin interface; empty without it.
+    pub fn aggregator_url(&self) -> &str {
+        self.addresses.aggregator.as_deref().unwrap_or_default()
+    }
+
+    /// Bootstrap servers of Kafka, `host:port`; empty without it.
+    pub fn kafka_brokers(&self) -> &str {
+        self.addresses.kafka.as_deref().unwrap_or_default()
+    }
+
+    /// Base URL of ClickHouse's HTTP interface; empty without it.
+    pub fn clickhouse_url(&self) -> &str {
+        self.addresses.clickhouse.as_deref().unwrap_or_default()
+    }
+
+    /// Port of ClickHouse's native protocol, where the stack has its own server.
+    pub fn clickhouse_native_port(&self) -> Option<u16> {
+        self.addresses.clickhouse_native
+    }
+
+    /// ClickHouse as the user who may do everything.
+    ///
+    /// # Errors
+    /// When the stack has none.
+    pub fn clickhouse(&self) -> Result<&ClickHouse, StackError> {
+        self.clickhouse.as_ref().ok_or_else(|| StackError::NoSuchPart(CLICKHOUSE.into()))
+    }
+
+    /// Rows of a query as JSON objects.
+    ///
+    /// # Errors
+    /// When the server refuses it.
+    pub async fn query(&self, sql: &str) -> Result<Vec<Value>, StackError> {
+        self.clickhouse()?.query(sql).await
+    }
+
+    /// Process id of a part that runs now.
+    pub fn pid(&self, name: &str) -> Option<u32> {
+        self.part(name).ok()?.pid()
+    }
+
+    /// Log file of a part.
+    pub fn log_of(&self, name: &str) -> PathBuf {
+        self.log(name)
+    }
+
+    /// Sends a signal to a part, which is started again when it dies of it. Returns at once.
+    ///
+    /// # Errors
+    /// When the stack has no such part.
+    pub fn kill_part(&self, name: &str, signal: Signal) -> Result<(), StackError> {
+        self.part(name)?.signal(signal);
+        Ok(())
+    }
+
+    /// Stops a part cleanly and leaves it stopped.
+    ///
+    /// # Errors
+    /// When the stack has no such part.
+    pub async fn stop_part(&self, name: &str) -> Result<(), StackError> {
+        let part = Arc::clone(self.part(name)?);
+        blocking(move || part.stop(STOP_PATIENCE)).await;
+        Ok(())
+    }
+
+    /// Starts a part that was stopped, on the same ports, and waits until it answers.
+    ///
+    /// # Errors
+    /// When the stack has no such part or it does not start.
+    pub async fn start_part(&self, name: &str) -> Result<(), StackError> {
+        self.part(name)?.start()?;
+        self.wait_ready(name).await
+    }
+
+    /// Stops a part cleanly, starts it again on the same ports and waits until it answers.
+    ///
+    /// # Errors
+    /// When the stack has no such part or it does not start.
+    pub async fn restart_part(&self, name: &str) -> Result<(), StackError> {
+        self.stop_part(name).await?;
+        self.start_part(name).await
+    }
+
+    /// Waits until a part is given up; never ends while all of them run or are started again.
+    pub async fn failed(&self) -> String {
+        loop {
+            for part in &self.parts {
+                if let Some(reason) = part.gave_up() {
+                    return format!("{} {reason}", part.name());
+                }
+            }
+            tokio::time::sleep(ready::POLL).await;
+        }
+    }
+
+    /// Stops every part cleanly: who sends before who receives.
+    pub async fn stop(self) {
+        for name in STOP_ORDER {
+            if let Ok(part) = self.part(name) {
+                let part = Arc::clone(part);
+                blocking(move || part.stop(STOP_PATIENCE)).await;
+            }
+        }
+    }
+
+    async fn wait_for_stores(&self, options: &StackOptions) -> Result<(), StackError> {
+        let kafka = async {
+            if options.parts.has_kafka() {
+                self.wait_ready(KAFKA).await?;
+                topic::create(self.kafka_brokers(), &self.kafka_properties, options.partitions).await?;
+            }
+            Ok(())
+        };
+        let clickhouse = async {
+            if options.parts.has_clickhouse() {
+                self.wait_ready(CLICKHOUSE).await?;
+                migration::migrate(self.clickhouse()?).await?;
+            }
+            Ok(())
+        };
+        tokio::try_join!(kafka, clickhouse).map(drop)
+    }
+}
+
+/// Runs what blocks beside the runtime's own threads.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}

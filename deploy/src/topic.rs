@@ -1,0 +1,90 @@
+//! The topics of the pipeline, created by Kafka's admin protocol.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::config::ClientConfig;
+use rdkafka::error::RDKafkaErrorCode;
+
+use crate::error::StackError;
+
+/// Topic of the records.
+pub const BEACONS: &str = "rum.beacons";
+/// Topic of the records that could not be decoded.
+pub const REJECTS: &str = "rum.rejects";
+
+/// How long the topics keep records: an aggregator that was away for a week loses nothing.
+const RETENTION_MS: &str = "604800000";
+/// Longest wait for an answer.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// The broker's own default.
+const REPLICATION_OF_BROKER: TopicReplication<'static> = TopicReplication::Fixed(-1);
+
+/// An administrative client.
+fn admin(
+    brokers: &str,
+    properties: &BTreeMap<String, String>,
+) -> Result<AdminClient<DefaultClientContext>, StackError> {
+    let mut config = ClientConfig::new();
+    properties.iter().for_each(|(key, value)| {
+        config.set(key, value);
+    });
+    config.set("bootstrap.servers", brokers);
+    config.create().map_err(|error| refused(brokers, "create a client", error))
+}
+
+/// Creates the topics that are missing. One that exists stays as it is: whether it serves is checked by the
+/// processes that depend on it.
+///
+/// # Errors
+/// When Kafka does not answer or refuses.
+pub async fn create(
+    brokers: &str,
+    properties: &BTreeMap<String, String>,
+    partitions: i32,
+) -> Result<(), StackError> {
+    let beacons = NewTopic::new(BEACONS, partitions, REPLICATION_OF_BROKER)
+        .set("message.timestamp.type", "LogAppendTime")
+        .set("retention.ms", RETENTION_MS)
+        .set("retention.bytes", "-1");
+    let rejects = NewTopic::new(REJECTS, 1, REPLICATION_OF_BROKER).set("retention.ms", RETENTION_MS);
+    let options = AdminOptions::new().operation_timeout(Some(TIMEOUT)).request_timeout(Some(TIMEOUT));
+    let results = admin(brokers, properties)?
+        .create_topics([&beacons, &rejects], &options)
+        .await
+        .map_err(|error| refused(brokers, "create topics", error))?;
+    for result in results {
+        match result {
+            Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+            Err((topic, code)) => return Err(refused(brokers, &format!("create topic {topic}"), code)),
+        }
+    }
+    Ok(())
+}
+
+/// Asks the cluster for its metadata.
+///
+/// # Errors
+/// When no broker answers within `timeout`.
+pub fn ping(
+    brokers: &str,
+    properties: &BTreeMap<String, String>,
+    timeout: Duration,
+) -> Result<(), StackError> {
+    let metadata = admin(brokers, properties)?.inner().fetch_metadata(None, timeout);
+    match metadata {
+        Ok(metadata) if !metadata.brokers().is_empty() => Ok(()),
+        Ok(_) => Err(unreachable_brokers(brokers, "no broker is registered yet".into())),
+        Err(error) => Err(unreachable_brokers(brokers, error.to_string())),
+    }
+}
+
+fn unreachable_brokers(brokers: &str, detail: String) -> StackError {
+    StackError::Unreachable { what: "Kafka", address: brokers.into(), detail }
+}
+
+fn refused(brokers: &str, action: &str, error: impl std::fmt::Display) -> StackError {
+    StackError::Kafka { brokers: brokers.into(), action: action.into(), detail: error.to_string() }
+}

@@ -1,0 +1,3 @@
+//! The stack on real parts.
+
+mod lifecycle;
