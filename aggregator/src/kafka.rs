@@ -1,0 +1,103 @@
+//! Clients of Kafka: what is configured, and what the guarantees fix.
+
+use rdkafka::ClientConfig;
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::KafkaError;
+
+use crate::config::KafkaConfig;
+
+/// What every client begins with: the brokers and the configured properties.
+fn client(kafka: &KafkaConfig) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config.set("client.id", "sli-aggregator");
+    for (name, value) in &kafka.properties {
+        config.set(name, value);
+    }
+    config.set("bootstrap.servers", &kafka.brokers);
+    config
+}
+
+/// The consumer of the log. Offsets come from `sli.batches`, so nothing is committed or reset by itself.
+pub fn consumer(kafka: &KafkaConfig) -> ClientConfig {
+    let mut config = client(kafka);
+    let defaults = [
+        // A queue that was full is looked at again after this; the default of a second halves the speed.
+        ("fetch.queue.backoff.ms", "5"),
+        // Of each partition.
+        ("queued.max.messages.kbytes", "8192"),
+        ("queued.min.messages", "10000"),
+        ("fetch.wait.max.ms", "100"),
+    ];
+    for (name, value) in defaults {
+        if config.get(name).is_none() {
+            config.set(name, value);
+        }
+    }
+    config
+        .set("group.id", &kafka.group)
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("auto.offset.reset", "error")
+        .set("partition.assignment.strategy", "range");
+    config
+}
+
+/// A reader without a group, for looking at topics.
+pub fn reader(kafka: &KafkaConfig) -> ClientConfig {
+    let mut config = client(kafka);
+    // librdkafka wants a group to assign partitions by hand; nothing joins it or commits.
+    config
+        .set("group.id", "sli-aggregator-reader")
+        .set("enable.auto.commit", "false")
+        .set("auto.offset.reset", "earliest")
+        .set("enable.partition.eof", "true")
+        .set("fetch.queue.backoff.ms", "5");
+    config
+}
+
+/// The producer of control records and rejects.
+pub fn producer(kafka: &KafkaConfig) -> ClientConfig {
+    let mut config = client(kafka);
+    config
+        .set("enable.idempotence", "true")
+        .set("linger.ms", "5")
+        .set("message.timeout.ms", "20000")
+        .set("queue.buffering.max.messages", "10000");
+    config
+}
+
+/// Whether librdkafka knows every configured property and takes its value; connects to nothing.
+///
+/// # Errors
+/// Names the property.
+pub fn check_properties(kafka: &KafkaConfig) -> Result<(), KafkaError> {
+    consumer(kafka).create_native_config().map(drop)
+}
+
+/// Passes librdkafka's messages to the log of this process.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Logged;
+
+impl ClientContext for Logged {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::warn!(%error, reason, "kafka");
+    }
+}
+
+/// A message of librdkafka at the level of this process's log.
+pub(crate) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
+    match level {
+        RDKafkaLogLevel::Emerg
+        | RDKafkaLogLevel::Alert
+        | RDKafkaLogLevel::Critical
+        | RDKafkaLogLevel::Error => tracing::error!(facility, "{message}"),
+        RDKafkaLogLevel::Warning => tracing::warn!(facility, "{message}"),
+        RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => tracing::info!(facility, "{message}"),
+        RDKafkaLogLevel::Debug => tracing::debug!(facility, "{message}"),
+    }
+}

@@ -1,0 +1,247 @@
+//! What the process counts, as Prometheus text.
+
+use std::time::Duration;
+
+use prometheus::{
+    Encoder, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
+    TextEncoder,
+};
+use schema::rows::BatchRow;
+
+use crate::status::{PartitionStatus, Status};
+
+/// Seconds; an insert of a batch takes milliseconds, a slow server up to the request's timeout.
+const INSERT_BUCKETS: [f64; 11] = [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0, 30.0];
+
+/// The metrics of one process.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    records: IntCounterVec,
+    batches: IntCounter,
+    counted_beacons: IntCounter,
+    not_counted: IntCounterVec,
+    events: IntCounter,
+    rows: IntCounterVec,
+    inserts: HistogramVec,
+    rejects: IntCounterVec,
+    starts: IntCounterVec,
+    ticks: IntCounter,
+    missing_offsets: IntCounter,
+    partitions: PartitionGauges,
+}
+
+/// Gauges that are set from [`Status`] when somebody looks.
+#[derive(Debug)]
+struct PartitionGauges {
+    lag: IntGaugeVec,
+    position: IntGaugeVec,
+    freshness: GaugeVec,
+    batch_age: GaugeVec,
+    replaying: IntGaugeVec,
+    blocked: IntGaugeVec,
+    sessions: IntGaugeVec,
+    open_attempts: IntGaugeVec,
+    cells: IntGaugeVec,
+}
+
+impl Metrics {
+    /// Metrics of a registry of their own.
+    ///
+    /// # Errors
+    /// When two metrics have one name.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        let add = Adder(&registry);
+        Ok(Self {
+            records: add.counters("records_total", "Records read from the log", &["replay"])?,
+            batches: add.counter("batches_total", "Batches written")?,
+            counted_beacons: add.counter("beacons_counted_total", "Beacons counted in written batches")?,
+            not_counted: add.counters(
+                "records_not_counted_total",
+                "Records of written batches that were not counted, by reason",
+                &["reason"],
+            )?,
+            events: add.counter("events_total", "Events of the counted beacons")?,
+            rows: add.counters("rows_total", "Rows written", &["table"])?,
+            inserts: add.histogram("insert_seconds", "How long inserts took", &["table", "confirmed"])?,
+            rejects: add.counters(
+                "rejects_total",
+                "Undecodable records, by reason and whether they were kept",
+                &["reason", "kept"],
+            )?,
+            starts: add.counters(
+                "partition_starts_total",
+                "Partitions that were started, by how",
+                &["how"],
+            )?,
+            ticks: add.counter("ticks_total", "Ticks written for quiet partitions")?,
+            missing_offsets: add
+                .counter("missing_offsets_total", "Offsets that the log no longer held when they were due")?,
+            partitions: PartitionGauges {
+                lag: add.gauges("lag_records", "Records behind the end of the log")?,
+                position: add.gauges("position_offset", "Next offset to read")?,
+                freshness: add.seconds("freshness_seconds", "Wall clock less log time")?,
+                batch_age: add.seconds("batch_age_seconds", "Time since the last batch was written")?,
+                replaying: add.gauges("replaying", "1 while only state is rebuilt")?,
+                blocked: add.gauges("blocked", "1 while the partition waits for ClickHouse")?,
+                sessions: add.gauges("sessions", "Sessions that are remembered")?,
+                open_attempts: add.gauges("open_marks", "Marks of attempts that have not settled")?,
+                cells: add.gauges("cells", "Cells of the open batch")?,
+            },
+            registry,
+        })
+    }
+
+    /// Records that were read.
+    pub fn count_records(&self, replay: bool, records: u64) {
+        self.records.with_label_values(&[if replay { "true" } else { "false" }]).inc_by(records);
+    }
+
+    /// A batch that is written.
+    pub fn count_batch(&self, row: &BatchRow) {
+        self.batches.inc();
+        self.counted_beacons.inc_by(row.counted);
+        self.events.inc_by(row.events);
+        self.missing_offsets.inc_by(row.missing_offsets);
+        for (reason, records) in &row.reasons {
+            self.not_counted.with_label_values(&[reason]).inc_by(*records);
+        }
+    }
+
+    /// Rows that ClickHouse confirmed.
+    pub fn count_rows(&self, table: &str, rows: u64) {
+        self.rows.with_label_values(&[table]).inc_by(rows);
+    }
+
+    /// One try of an insert.
+    pub fn observe_insert(&self, table: &str, confirmed: bool, took: Duration) {
+        let confirmed = if confirmed { "true" } else { "false" };
+        self.inserts.with_label_values(&[table, confirmed]).observe(took.as_secs_f64());
+    }
+
+    /// An undecodable record; `kept` when it is on the rejects topic.
+    pub fn count_reject(&self, reason: &str, kept: bool) {
+        self.rejects.with_label_values(&[reason, if kept { "true" } else { "false" }]).inc();
+    }
+
+    /// A partition that was started.
+    pub fn count_start(&self, how: &str) {
+        self.starts.with_label_values(&[how]).inc();
+    }
+
+    /// A tick that was written.
+    pub fn count_tick(&self) {
+        self.ticks.inc();
+    }
+
+    /// Everything as text; `now_ms` is the wall clock.
+    ///
+    /// # Errors
+    /// When a metric cannot be encoded.
+    pub fn render(&self, status: &Status, now_ms: i64) -> Result<Vec<u8>, prometheus::Error> {
+        self.partitions.set(status, now_ms);
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        Ok(text)
+    }
+}
+
+impl PartitionGauges {
+    fn set(&self, status: &Status, now_ms: i64) {
+        for gauges in [
+            &self.lag,
+            &self.position,
+            &self.replaying,
+            &self.blocked,
+            &self.sessions,
+            &self.open_attempts,
+            &self.cells,
+        ] {
+            gauges.reset();
+        }
+        self.freshness.reset();
+        self.batch_age.reset();
+        for (partition, status) in status.partitions() {
+            self.set_partition(&partition.to_string(), &status, now_ms);
+        }
+    }
+
+    fn set_partition(&self, partition: &str, status: &PartitionStatus, now_ms: i64) {
+        let labels = &[partition];
+        let seconds_since = |ms: i64| (now_ms - ms) as f64 / 1000.0;
+        if let Some(lag) = status.lag() {
+            self.lag.with_label_values(labels).set(lag);
+        }
+        if status.gauges.log_time_ms > 0 {
+            self.freshness.with_label_values(labels).set(seconds_since(status.gauges.log_time_ms));
+        }
+        if let Some(written_at_ms) = status.written_at_ms {
+            self.batch_age.with_label_values(labels).set(seconds_since(written_at_ms));
+        }
+        self.position.with_label_values(labels).set(status.position);
+        self.replaying.with_label_values(labels).set(i64::from(status.is_replaying()));
+        self.blocked.with_label_values(labels).set(i64::from(status.blocked));
+        self.sessions.with_label_values(labels).set(status.gauges.sessions as i64);
+        self.open_attempts.with_label_values(labels).set(status.gauges.open_marks as i64);
+        self.cells.with_label_values(labels).set(status.gauges.cells as i64);
+    }
+}
+
+/// Makes metrics named `aggregator_…` and registers them.
+struct Adder<'a>(&'a Registry);
+
+impl Adder<'_> {
+    fn register<T: prometheus::core::Collector + Clone + 'static>(
+        &self,
+        metric: T,
+    ) -> Result<T, prometheus::Error> {
+        self.0.register(Box::new(metric.clone()))?;
+        Ok(metric)
+    }
+
+    fn counter(&self, name: &str, text: &str) -> Result<IntCounter, prometheus::Error> {
+        self.register(IntCounter::with_opts(options(name, text))?)
+    }
+
+    fn counters(&self, name: &str, text: &str, labels: &[&str]) -> Result<IntCounterVec, prometheus::Error> {
+        self.register(IntCounterVec::new(options(name, text), labels)?)
+    }
+
+    fn gauges(&self, name: &str, text: &str) -> Result<IntGaugeVec, prometheus::Error> {
+        self.register(IntGaugeVec::new(options(name, text), &["partition"])?)
+    }
+
+    fn seconds(&self, name: &str, text: &str) -> Result<GaugeVec, prometheus::Error> {
+        self.register(GaugeVec::new(options(name, text), &["partition"])?)
+    }
+
+    fn histogram(&self, name: &str, text: &str, labels: &[&str]) -> Result<HistogramVec, prometheus::Error> {
+        let options = HistogramOpts::from(options(name, text)).buckets(INSERT_BUCKETS.to_vec());
+        self.register(HistogramVec::new(options, labels)?)
+    }
+}
+
+fn options(name: &str, text: &str) -> Opts {
+    Opts::new(name, text).namespace("aggregator")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn partitions_that_are_gone_leave_no_gauge() {
+        let (metrics, status) = (Metrics::new().unwrap(), Status::default());
+        status.assigned(&[3]);
+        let mut partition = PartitionStatus { position: 7, end_offset: Some(9), ..Default::default() };
+        partition.gauges.log_time_ms = 1_000;
+        status.update(3, partition);
+        let text = String::from_utf8(metrics.render(&status, 3_500).unwrap()).unwrap();
+        assert!(text.contains("aggregator_lag_records{partition=\"3\"} 2\n"), "{text}");
+        assert!(text.contains("aggregator_freshness_seconds{partition=\"3\"} 2.5\n"), "{text}");
+        status.revoked();
+        let text = String::from_utf8(metrics.render(&status, 3_500).unwrap()).unwrap();
+        assert!(!text.contains("partition=\"3\""), "{text}");
+    }
+}

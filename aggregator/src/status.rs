@@ -1,0 +1,197 @@
+//! What the process is doing, as the admin server tells it.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use schema::rows::BatchRow;
+
+use crate::clock;
+use crate::engine::Gauges;
+
+/// ClickHouse may be away this long before the process is not ready; shorter gaps are bridged by retries.
+pub const CLICKHOUSE_GRACE: Duration = Duration::from_secs(10);
+
+/// A partition that this process owns.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PartitionStatus {
+    /// Next offset to read.
+    pub position: i64,
+    /// Where the log ends, as the last fetch saw it.
+    pub end_offset: Option<i64>,
+    /// Offset up to which it only rebuilds its state.
+    pub replay_until: i64,
+    /// Whether it waits for the writer.
+    pub blocked: bool,
+    /// Sizes of the engine's state.
+    pub gauges: Gauges,
+    /// Log time of the last batch that was written, ms.
+    pub written_log_time_ms: Option<i64>,
+    /// When that was, ms of the wall clock.
+    pub written_at_ms: Option<i64>,
+}
+
+impl PartitionStatus {
+    /// Whether it only rebuilds its state.
+    pub fn is_replaying(&self) -> bool {
+        self.position < self.replay_until
+    }
+
+    /// Records behind the end of the log.
+    pub fn lag(&self) -> Option<i64> {
+        self.end_offset.map(|end| (end - self.position).max(0))
+    }
+}
+
+/// Shared by the consumer, the writers and the admin server.
+#[derive(Debug, Default)]
+pub struct Status(Mutex<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    joined: bool,
+    waiting_for: Option<String>,
+    partitions: BTreeMap<i32, PartitionStatus>,
+    /// What fails at ClickHouse, since when, and why: an insert's token, or the empty text for the ping.
+    clickhouse_failures: BTreeMap<String, (Instant, String)>,
+}
+
+/// The key of the ping among the failures.
+pub const PING: &str = "";
+
+impl Inner {
+    /// Forgets the partitions, and the inserts that were given up with them.
+    fn drop_partitions(&mut self) {
+        self.partitions.clear();
+        self.clickhouse_failures.retain(|what, _| what == PING);
+    }
+}
+
+impl Status {
+    /// The group assigned these partitions; they begin when their starting points are known.
+    pub fn assigned(&self, partitions: &[i32]) {
+        let mut inner = self.lock();
+        inner.joined = true;
+        inner.drop_partitions();
+        inner.waiting_for = (!partitions.is_empty()).then(|| "the starting points of its partitions".into());
+    }
+
+    /// The partitions were taken away.
+    pub fn revoked(&self) {
+        let mut inner = self.lock();
+        inner.joined = false;
+        inner.drop_partitions();
+    }
+
+    /// What the start of the partitions waits for.
+    pub fn waits_for(&self, what: Option<String>) {
+        self.lock().waiting_for = what;
+    }
+
+    /// The consumer's view of a partition; what the writer knows of it stays.
+    pub fn update(&self, partition: i32, status: PartitionStatus) {
+        let mut inner = self.lock();
+        let known = inner.partitions.entry(partition).or_default();
+        let (written_log_time_ms, written_at_ms) = (known.written_log_time_ms, known.written_at_ms);
+        *known = PartitionStatus { written_log_time_ms, written_at_ms, ..status };
+    }
+
+    /// A batch was written.
+    pub fn batch_written(&self, row: &BatchRow, at_ms: i64) {
+        if let Some(known) = self.lock().partitions.get_mut(&row.partition) {
+            known.written_log_time_ms = Some(row.log_time_ms);
+            known.written_at_ms = Some(at_ms);
+        }
+    }
+
+    /// What failed at ClickHouse succeeded: the insert of this token, or [`PING`].
+    pub fn clickhouse_succeeded(&self, what: &str) {
+        self.lock().clickhouse_failures.remove(what);
+    }
+
+    /// The insert of this token failed, or [`PING`].
+    pub fn clickhouse_failed(&self, what: &str, detail: &str, now: Instant) {
+        let mut inner = self.lock();
+        let failure = inner.clickhouse_failures.entry(what.into()).or_insert_with(|| (now, String::new()));
+        failure.1 = detail.into();
+    }
+
+    /// The partitions and what is known of them.
+    pub fn partitions(&self) -> BTreeMap<i32, PartitionStatus> {
+        self.lock().partitions.clone()
+    }
+
+    /// Whether the process does its work, or else why not.
+    ///
+    /// # Errors
+    /// The reason, for people.
+    pub fn readiness(&self) -> Result<(), String> {
+        self.readiness_at(clock::monotonic())
+    }
+
+    fn readiness_at(&self, now: Instant) -> Result<(), String> {
+        let inner = self.lock();
+        if let Some((since, detail)) = inner.clickhouse_failures.values().min_by_key(|(since, _)| *since) {
+            let failing = now.duration_since(*since);
+            if failing >= CLICKHOUSE_GRACE {
+                return Err(format!("clickhouse has failed for {} s: {detail}", failing.as_secs()));
+            }
+        }
+        if !inner.joined {
+            return Err("the consumer group has not assigned partitions yet".into());
+        }
+        if let Some(what) = &inner.waiting_for {
+            return Err(format!("waits for {what}"));
+        }
+        for (partition, status) in &inner.partitions {
+            if status.is_replaying() {
+                return Err(format!(
+                    "partition {partition} replays: offset {} of {}",
+                    status.position, status.replay_until
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ready_is_who_owns_partitions_past_their_replay() {
+        let status = Status::default();
+        assert!(status.readiness().is_err());
+        status.assigned(&[0]);
+        assert_eq!(status.readiness(), Err("waits for the starting points of its partitions".into()));
+        status.waits_for(None);
+        status.update(0, PartitionStatus { position: 4, replay_until: 5, ..PartitionStatus::default() });
+        assert_eq!(status.readiness(), Err("partition 0 replays: offset 4 of 5".into()));
+        status.update(0, PartitionStatus { position: 5, replay_until: 5, ..PartitionStatus::default() });
+        assert_eq!(status.readiness(), Ok(()));
+        status.revoked();
+        assert!(status.readiness().is_err());
+    }
+
+    #[test]
+    fn a_short_gap_of_clickhouse_is_bridged() {
+        let status = Status::default();
+        status.assigned(&[]);
+        let began = clock::monotonic();
+        status.clickhouse_failed("token", "refused", began);
+        status.clickhouse_failed("token", "refused again", began + CLICKHOUSE_GRACE);
+        status.clickhouse_succeeded(PING);
+        assert_eq!(status.readiness_at(began + CLICKHOUSE_GRACE - Duration::from_millis(1)), Ok(()));
+        assert_eq!(
+            status.readiness_at(began + CLICKHOUSE_GRACE),
+            Err("clickhouse has failed for 10 s: refused again".into())
+        );
+        status.clickhouse_succeeded("token");
+        assert_eq!(status.readiness_at(began + CLICKHOUSE_GRACE), Ok(()));
+    }
+}
