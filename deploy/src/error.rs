@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum StackError {
     /// A program that the stack calls is not installed.
-    #[error("{tool} was not found, which {purpose}: {way_out}")]
+    #[error("{tool}, {purpose}, was not found: {way_out}")]
     ToolMissing {
         /// Program's name.
         tool: String,

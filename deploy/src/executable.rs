@@ -167,6 +167,6 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let error =
             Executables::Beside(dir.path().into()).get(&["ingest"], Progress::Quiet).unwrap_err().to_string();
-        assert!(error.contains("ingest was not found, which belongs to the stack"), "{error}");
+        assert!(error.contains("ingest, which belongs to the stack, was not found"), "{error}");
     }
 }

@@ -7,12 +7,14 @@
 pub mod cache;
 pub mod clickhouse;
 pub mod definitions;
+pub mod demo;
 pub mod error;
 pub mod executable;
 pub mod launch;
 pub mod migration;
 pub mod part;
 pub mod port;
+pub mod prepare;
 pub mod progress;
 pub mod stack;
 pub mod tool;

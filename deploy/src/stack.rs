@@ -29,7 +29,7 @@ use crate::error::StackError;
 use crate::executable::Executables;
 use crate::part::{OnChange, Part, PartCommand};
 use crate::port::Port;
-use crate::{definitions, migration, topic};
+use crate::{definitions, demo, migration, topic};
 
 mod clickhouse;
 mod kafka;
@@ -41,6 +41,7 @@ mod service;
 pub use options::{
     ExistingClickHouse, ExistingKafka, FLUSH_INTERVAL_MS, GRACE_MS, PARTITIONS, Parts, Ports, StackOptions,
 };
+pub(crate) use ready::answers;
 pub use service::DEFINITIONS_TOKEN;
 
 use processes::Processes;
@@ -242,14 +243,8 @@ impl Stack {
         let progress = options.progress;
         let definitions_dir =
             options.definitions_dir.clone().unwrap_or_else(|| executables.folder("definitions"));
-        let set = definitions::load(
-            &definitions_dir,
-            schema::definition::EngineSettings {
-                grace_ms: options.grace_ms,
-                flush_interval_ms: options.flush_interval_ms,
-                ..Default::default()
-            },
-        )?;
+        let set =
+            definitions::load(&definitions_dir, demo::settings(options.grace_ms, options.flush_interval_ms))?;
         let mut programs = programs.into_iter();
         let (Some(ingest), Some(aggregator)) = (programs.next(), programs.next()) else {
             return Err(StackError::NoSuchPart(INGEST.into()));
@@ -331,6 +326,16 @@ impl Stack {
 
     fn part(&self, name: &str) -> Result<&Arc<Part>, StackError> {
         self.parts.iter().find(|part| part.name() == name).ok_or_else(|| StackError::NoSuchPart(name.into()))
+    }
+
+    /// The line that says that everything answers.
+    pub fn ready_line(&self) -> String {
+        format!(
+            "ready ingest={} kafka={} clickhouse={}",
+            self.ingest_url(),
+            self.kafka_brokers(),
+            self.clickhouse_url()
+        )
     }
 
     /// Folder of configurations, logs and data.

@@ -66,7 +66,7 @@ mod tests {
     #[test]
     fn a_missing_program_says_how_to_get_it() {
         let error = check(Command::new("no-such-program-here")).unwrap_err();
-        assert_eq!(error, "no-such-program-here was not found, which does it: install it");
+        assert_eq!(error, "no-such-program-here, which does it, was not found: install it");
     }
 
     #[test]

@@ -61,14 +61,15 @@ impl Stack {
                 blocking(move || topic::ping(&brokers, &properties, ATTEMPT)).await
             }
             CLICKHOUSE => self.clickhouse()?.ping().await,
-            INGEST => ask_http(INGEST, self.ingest_admin_url()).await,
-            AGGREGATOR => ask_http(AGGREGATOR, self.aggregator_url()).await,
+            INGEST => answers(INGEST, self.ingest_admin_url()).await,
+            AGGREGATOR => answers(AGGREGATOR, self.aggregator_url()).await,
             _ => Err(StackError::NoSuchPart(name.into())),
         }
     }
 }
 
-async fn ask_http(what: &'static str, admin_url: &str) -> Result<(), StackError> {
+/// Asks a process of this project whether it is ready.
+pub(crate) async fn answers(what: &'static str, admin_url: &str) -> Result<(), StackError> {
     let unreachable = |detail| StackError::Unreachable { what, address: admin_url.to_owned(), detail };
     let client = reqwest::Client::builder()
         .timeout(ATTEMPT)

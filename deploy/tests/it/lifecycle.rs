@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use deploy::error::StackError;
 use deploy::port::PortChoice;
-use deploy::stack::{CLICKHOUSE, KAFKA, PASSWORD, Parts, Ports, READER, Signal, Stack, StackOptions, WRITER};
+use deploy::stack::{
+    ADMIN, CLICKHOUSE, ExistingClickHouse, ExistingKafka, KAFKA, PASSWORD, Parts, Ports, READER, Signal,
+    Stack, StackOptions, WRITER,
+};
 
 fn processes(dir: &Path) -> BTreeMap<String, u32> {
     serde_json::from_str(&std::fs::read_to_string(dir.join("processes.json")).unwrap()).unwrap()
@@ -43,4 +46,95 @@ async fn stores_start_serve_and_leave_nothing_behind() {
     stack.stop().await;
     assert!(!pids.values().any(|pid| is_alive(*pid)));
     assert!(!dir.exists(), "a temporary folder goes with its stack");
+}
+
+#[tokio::test]
+async fn kafka_that_is_killed_is_started_again_on_its_port() {
+    let stack = Stack::start(StackOptions::of(Parts::Kafka)).await.unwrap();
+    let before = processes(stack.dir())[KAFKA];
+    let brokers = stack.kafka_brokers().to_owned();
+    stack.kill_part(KAFKA, Signal::SIGKILL).unwrap();
+    until("kafka has another process", || stack.pid(KAFKA).is_some_and(|pid| pid != before)).await;
+    stack.wait_ready(KAFKA).await.unwrap();
+    assert_eq!(stack.kafka_brokers(), brokers);
+    assert_eq!(Some(processes(stack.dir())[KAFKA]), stack.pid(KAFKA));
+
+    stack.restart_part(KAFKA).await.unwrap();
+    stack.stop_part(KAFKA).await.unwrap();
+    assert_eq!(stack.pid(KAFKA), None);
+    stack.start_part(KAFKA).await.unwrap();
+    let last = stack.pid(KAFKA).unwrap();
+    drop(stack);
+    assert!(!is_alive(last));
+}
+
+#[tokio::test]
+async fn clickhouse_keeps_its_data_over_a_restart_and_migrations_repeat() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = || StackOptions { dir: Some(dir.path().into()), ..StackOptions::of(Parts::ClickHouse) };
+    let stack = Stack::start(options()).await.unwrap();
+    let applied = "SELECT count() AS rows, uniqExact(version) AS versions FROM sli.migrations";
+    let before = stack.query(applied).await.unwrap();
+    assert_eq!(before[0]["rows"], schema::ddl::MIGRATIONS.len());
+
+    let error = Stack::start(options()).await.unwrap_err().to_string();
+    assert!(error.starts_with("another stack runs in "), "{error}");
+
+    stack.restart_part(CLICKHOUSE).await.unwrap();
+    assert_eq!(stack.query(applied).await.unwrap(), before);
+    stack.stop().await;
+    let stack = Stack::start(options()).await.unwrap();
+    assert_eq!(stack.query(applied).await.unwrap(), before);
+
+    let admin = stack.clickhouse().unwrap();
+    admin
+        .execute(
+            "ALTER TABLE sli.migrations UPDATE checksum = '0' WHERE version = 1 SETTINGS mutations_sync = 1",
+        )
+        .await
+        .unwrap();
+    let error = deploy::migration::migrate(admin).await.unwrap_err();
+    assert!(matches!(error, StackError::MigrationChanged { version: 1, .. }), "{error}");
+    stack.stop().await;
+}
+
+#[tokio::test]
+async fn a_given_port_in_use_is_refused_with_a_way_out() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let ports = Ports { kafka: PortChoice::Given(port), ..Ports::FREE };
+    let error = Stack::start(StackOptions { ports, ..StackOptions::of(Parts::Kafka) }).await.unwrap_err();
+    let pid = std::process::id();
+    let expect = format!("port {port} for kafka is in use by process {pid} ");
+    assert!(error.to_string().starts_with(&expect), "{error}");
+}
+
+#[tokio::test]
+async fn servers_that_run_already_are_used() {
+    let servers = Stack::start(StackOptions::of(Parts::Stores)).await.unwrap();
+    let options = StackOptions {
+        kafka: Some(ExistingKafka { brokers: servers.kafka_brokers().into(), properties: BTreeMap::new() }),
+        clickhouse: Some(ExistingClickHouse {
+            url: servers.clickhouse_url().into(),
+            user: ADMIN.into(),
+            password: PASSWORD.into(),
+        }),
+        ..StackOptions::of(Parts::Stores)
+    };
+    let stack = Stack::start(options).await.unwrap();
+    assert_eq!(stack.kafka_brokers(), servers.kafka_brokers());
+    assert!(!stack.query("SELECT version FROM sli.migrations").await.unwrap().is_empty());
+    assert_eq!((stack.pid(KAFKA), stack.pid(CLICKHOUSE)), (None, None));
+    stack.stop().await;
+    servers.wait_ready(KAFKA).await.unwrap();
+    servers.stop().await;
+}
+
+async fn until(what: &str, condition: impl Fn() -> bool) {
+    let met = async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), met).await.unwrap_or_else(|_| panic!("never: {what}"));
 }

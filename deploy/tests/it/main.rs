@@ -1,3 +1,4 @@
 //! The stack on real parts.
 
+mod ddl;
 mod lifecycle;
