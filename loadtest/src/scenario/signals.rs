@@ -1,0 +1,155 @@
+//! Standard signals: page loads, web vitals, HTTP calls, exceptions, app starts, screens. Each is an attempt of
+//! a journey that every app has without configuration.
+
+use schema::value::{SCALE, Value};
+
+use super::timeline::Timeline;
+use crate::sample::scaled;
+
+const ROUTES: [&str; 4] = ["/lectures/:id", "/lectures/:id/play", "/home", "/settings"];
+const API_ROUTES: [&str; 4] = ["/api/lectures/:id", "/api/answers", "/api/profile", "/api/search"];
+const SCREENS: [&str; 4] = ["home", "lecture", "quiz", "settings"];
+const ERRORS: [&str; 3] = ["TypeError", "RangeError", "NetworkError"];
+
+/// Names of the standard journeys that the signals belong to.
+pub(super) mod standard {
+    pub(in crate::scenario) const PAGE_LOAD: &str = "page-load";
+    pub(in crate::scenario) const HTTP_CALLS: &str = "http-calls";
+    pub(in crate::scenario) const EXCEPTIONS: &str = "exceptions";
+    pub(in crate::scenario) const APP_START: &str = "app-start";
+    pub(in crate::scenario) const SCREEN_LOAD: &str = "screen-load";
+    pub(in crate::scenario) const WEB_VITALS: [(&str, &str); 5] = [
+        ("LCP", "web-vital-lcp"),
+        ("INP", "web-vital-inp"),
+        ("CLS", "web-vital-cls"),
+        ("FCP", "web-vital-fcp"),
+        ("TTFB", "web-vital-ttfb"),
+    ];
+}
+
+/// A page load in the browser; returns its route.
+pub(super) fn page_load(timeline: &mut Timeline) -> &'static str {
+    let route = timeline.sampler.one_of(&ROUTES);
+    let load = timeline.sampler.duration(900, 20_000);
+    timeline.measured(
+        "browser.navigation",
+        Some(load),
+        vec![("route", route.into()), ("type", "navigate".into())],
+    );
+    timeline.single(standard::PAGE_LOAD, None, Some(load));
+    route
+}
+
+/// The web vitals of a page; `id` makes the metrics' ids unique. Revisions repeat an id with a larger value.
+pub(super) fn web_vitals(timeline: &mut Timeline, route: &'static str, id: u64) {
+    for (position, (metric, journey)) in standard::WEB_VITALS.into_iter().enumerate() {
+        if timeline.sampler.chance(200) {
+            continue;
+        }
+        let revisions = if matches!(metric, "FCP" | "TTFB") { 1 } else { timeline.sampler.between(1, 3) };
+        let mut value = first_value(timeline, metric);
+        for revision in 1..=revisions {
+            let rating = rating(metric, value);
+            timeline.measured(
+                "browser.web_vital",
+                Some(value),
+                vec![
+                    ("name", metric.into()),
+                    ("id", format!("v6-{id}-{position}").into()),
+                    ("rating", rating.into()),
+                    ("route", route.into()),
+                ],
+            );
+            if revision == revisions {
+                timeline.single(journey, None, Some(value));
+            } else {
+                value = scaled(value.scaled() + first_value(timeline, metric).scaled() / 2 + 1);
+            }
+        }
+    }
+}
+
+fn first_value(timeline: &mut Timeline, metric: &str) -> Value {
+    match metric {
+        "CLS" => scaled(timeline.sampler.between(0, 3_000)),
+        "INP" => timeline.sampler.duration(120, 5_000),
+        "TTFB" => timeline.sampler.duration(300, 10_000),
+        "FCP" => timeline.sampler.duration(1_200, 20_000),
+        _ => timeline.sampler.duration(1_800, 20_000),
+    }
+}
+
+/// The thresholds of <https://web.dev/articles/vitals>.
+fn rating(metric: &str, value: Value) -> &'static str {
+    let (good, poor) = match metric {
+        "CLS" => (1_000, 2_500),
+        "INP" => (200 * SCALE, 500 * SCALE),
+        "TTFB" => (800 * SCALE, 1_800 * SCALE),
+        "FCP" => (1_800 * SCALE, 3_000 * SCALE),
+        _ => (2_500 * SCALE, 4_000 * SCALE),
+    };
+    match value.scaled() {
+        value if value <= good => "good",
+        value if value <= poor => "needs-improvement",
+        _ => "poor",
+    }
+}
+
+/// A call to the API that belongs to no attempt.
+pub(super) fn http_call(timeline: &mut Timeline) {
+    let route = timeline.sampler.one_of(&API_ROUTES);
+    // To Faro's resource timing a status of 0 may also be an opaque answer.
+    let no_answer = u32::from(!timeline.is_faro);
+    let status =
+        timeline.sampler.weighted(&[(90, 200), (4, 204), (2, 404), (2, 503), (1, 500), (no_answer, 0)]);
+    http_call_with(timeline, route, status);
+}
+
+/// A call to the API with a given answer.
+pub(super) fn http_call_with(timeline: &mut Timeline, route: &'static str, status: u64) {
+    let took = timeline.sampler.duration(90, 10_000);
+    timeline.measured(
+        "http.client",
+        Some(took),
+        vec![("method", "GET".into()), ("route", route.into()), ("status", status.into())],
+    );
+    let failure = (status == 0 || status >= 500).then(|| format!("http {status} {route}"));
+    timeline.single(standard::HTTP_CALLS, failure, Some(took));
+}
+
+/// An exception that belongs to no attempt.
+pub(super) fn exception(timeline: &mut Timeline) {
+    let kind = timeline.sampler.one_of(&ERRORS);
+    let fatal = timeline.sampler.chance(300);
+    timeline.event(
+        "exception",
+        vec![("type", kind.into()), ("fatal", fatal.into()), ("message", "answer is undefined".into())],
+    );
+    timeline.single(standard::EXCEPTIONS, Some(format!("exception {kind}")), None);
+}
+
+/// A start of a native app.
+pub(super) fn app_start(timeline: &mut Timeline) {
+    let (kind, median_ms) =
+        timeline.sampler.weighted(&[(5, ("cold", 1_400)), (3, ("warm", 500)), (2, ("hot", 150))]);
+    let took = timeline.sampler.duration(median_ms, 20_000);
+    timeline.measured("app.start", Some(took), vec![("type", kind.into())]);
+    timeline.single(standard::APP_START, None, Some(took));
+}
+
+/// A screen of a native app.
+pub(super) fn screen(timeline: &mut Timeline) {
+    let name = timeline.sampler.one_of(&SCREENS);
+    let took = timeline.sampler.duration(250, 10_000);
+    timeline.measured("app.screen", Some(took), vec![("name", name.into())]);
+    timeline.single(standard::SCREEN_LOAD, None, Some(took));
+}
+
+/// Something that shows that the session lives: a page or a screen.
+pub(super) fn sign_of_life(timeline: &mut Timeline) {
+    if timeline.is_web() {
+        page_load(timeline);
+    } else {
+        screen(timeline);
+    }
+}
