@@ -1,20 +1,254 @@
-//! Reading definition files.
+//! Reading definition files: YAML texts become a [`DefinitionSet`], or a list of everything that is wrong.
+//!
+//! A file is of the kind that its leading key names: `journey`, `app`, `policy`, `product` or `owner`. Nothing
+//! here touches a disk: callers read the folder and pass paths and texts.
 
-use super::{DefinitionSet, EngineSettings};
+use std::collections::{BTreeMap, BTreeSet};
 
-/// Why definitions were refused.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct DefinitionError(pub String);
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_yaml_ng::{Mapping, Value as Yaml};
+
+use super::app::AppFile;
+use super::{DefinitionSet, EngineSettings, Journey, standard};
+
+mod error;
+mod journey;
+mod matching;
+mod quantity;
+mod spelling;
+
+pub use error::{DefinitionError, Problem};
+
+use journey::JourneyFile;
+use spelling::nearest;
+
+/// The kinds of files, by their leading key.
+const KINDS: [&str; 5] = ["journey", "app", "policy", "product", "owner"];
+
+/// What an error budget is for: when it is spent to a level, who does what.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyFile {
+    /// Name, as journeys refer to it.
+    pub policy: String,
+    /// What is done at which budget, in the order of falling budget.
+    pub actions: Vec<PolicyAction>,
+}
+
+/// One line of an error-budget policy.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyAction {
+    /// Share of the budget that is left, such as `25%`.
+    pub budget_left: String,
+    /// What is done.
+    pub action: String,
+    /// Role that does it.
+    pub role: String,
+}
+
+/// A product or an owner: a name that journeys may refer to, with a title for people.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NamedFile {
+    #[serde(alias = "owner")]
+    product: String,
+    #[serde(default, rename = "title")]
+    _title: String,
+}
+
+/// Whether a folder's file at `path` is a definition file.
+pub fn is_definition_path(path: &str) -> bool {
+    path.ends_with(".yaml") || path.ends_with(".yml")
+}
 
 /// Resolves the texts of a definitions folder (path relative to it, content) into a set, together with the
-/// standard journeys.
+/// standard journeys, which a file of the same name adopts.
 ///
 /// # Errors
-/// When a file is not valid; the message names file, line and what is allowed.
-pub fn load(
-    _files: &[(String, String)],
-    _settings: EngineSettings,
-) -> Result<DefinitionSet, DefinitionError> {
-    Err(DefinitionError("not read yet".into()))
+/// When any file is not valid: every problem with its file, line and what is allowed there. Nothing is
+/// half-loaded.
+pub fn load(files: &[(String, String)], settings: EngineSettings) -> Result<DefinitionSet, DefinitionError> {
+    let mut files: Vec<&(String, String)> = files.iter().collect();
+    files.sort();
+    let mut folder = Folder::default();
+    for (path, text) in files {
+        folder.add(path, text);
+    }
+    let (apps, journeys) = folder.resolve()?;
+    let apps = apps.iter().map(AppFile::app).collect();
+    Ok(DefinitionSet::new(settings, apps, journeys))
+}
+
+/// Reads one `app:` file.
+///
+/// # Errors
+/// When it is not valid.
+pub fn parse_app(path: &str, text: &str) -> Result<AppFile, DefinitionError> {
+    parse::<AppFile>(path, text).map_err(|problem| DefinitionError { problems: vec![problem] })
+}
+
+/// A file's content with where it came from.
+#[derive(Debug)]
+struct Sourced<'t, T> {
+    path: &'t str,
+    text: &'t str,
+    content: T,
+}
+
+#[derive(Debug, Default)]
+struct Folder<'t> {
+    apps: Vec<Sourced<'t, AppFile>>,
+    journeys: Vec<Sourced<'t, JourneyFile>>,
+    policies: Vec<Sourced<'t, PolicyFile>>,
+    problems: Vec<Problem>,
+}
+
+impl<'t> Folder<'t> {
+    fn add(&mut self, path: &'t str, text: &'t str) {
+        if let Err(problem) = self.try_add(path, text) {
+            self.problems.push(problem);
+        }
+    }
+
+    fn try_add(&mut self, path: &'t str, text: &'t str) -> Result<(), Problem> {
+        let mapping: Mapping = parse(path, text)?;
+        let keys: Vec<&str> = mapping.keys().filter_map(Yaml::as_str).collect();
+        let kind = KINDS.into_iter().find(|kind| keys.first() == Some(kind));
+        match kind {
+            Some("journey") => self.journeys.push(Sourced { path, text, content: parse(path, text)? }),
+            Some("app") => self.apps.push(Sourced { path, text, content: parse(path, text)? }),
+            Some("policy") => self.policies.push(Sourced { path, text, content: parse(path, text)? }),
+            Some(_) => {
+                let named: NamedFile = parse(path, text)?;
+                if named.product.is_empty() {
+                    return Err(Problem::at(path, text, ":", "the name is empty".to_owned()));
+                }
+            }
+            None => {
+                let first = keys.first().copied().unwrap_or_default();
+                let hint =
+                    nearest(first, KINDS).map_or(String::new(), |kind| format!("; did you mean `{kind}`?"));
+                let allowed = KINDS.map(|kind| format!("`{kind}`")).join(", ");
+                return Err(Problem::at(
+                    path,
+                    text,
+                    first,
+                    format!(
+                        "the file begins with `{first}`, but its first key must be one of {allowed}{hint}"
+                    ),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn resolve(mut self) -> Result<(Vec<AppFile>, Vec<Journey>), DefinitionError> {
+        self.check_apps();
+        let apps: BTreeSet<&str> = self.apps.iter().map(|app| app.content.app.as_str()).collect();
+        let mut policies: BTreeSet<&str> =
+            self.policies.iter().map(|file| file.content.policy.as_str()).collect();
+        policies.insert("default");
+        let standard = standard::journeys();
+        let mut journeys: BTreeMap<String, Journey> = BTreeMap::new();
+        for file in &self.journeys {
+            let name = &file.content.journey;
+            let adopted = standard.iter().find(|journey| journey.name == *name);
+            let resolved = match adopted {
+                Some(journey) => file.content.adopt(journey),
+                None => file.content.resolve(),
+            };
+            let context = (file.path, file.text);
+            match resolved {
+                Ok(journey) => {
+                    self.problems.extend(references(context, &journey, &apps, &policies));
+                    if journeys.insert(name.clone(), journey).is_some() {
+                        let message =
+                            format!("journey `{name}` is defined in another file as well; names are unique");
+                        self.problems.push(Problem::at(file.path, file.text, name, message));
+                    }
+                }
+                Err(found) => self.problems.extend(
+                    found
+                        .into_iter()
+                        .map(|(needle, message)| Problem::at(file.path, file.text, &needle, message)),
+                ),
+            }
+        }
+        if !self.problems.is_empty() {
+            self.problems.sort();
+            return Err(DefinitionError { problems: self.problems });
+        }
+        for journey in standard {
+            journeys.entry(journey.name.clone()).or_insert(journey);
+        }
+        let apps = self.apps.into_iter().map(|app| app.content).collect();
+        Ok((apps, journeys.into_values().collect()))
+    }
+
+    /// App names and write keys must each belong to one app.
+    fn check_apps(&mut self) {
+        let mut names = BTreeMap::new();
+        let mut keys = BTreeMap::new();
+        for Sourced { path, text, content } in &self.apps {
+            if let Some(other) = names.insert(content.app.as_str(), *path) {
+                let message = format!("app `{}` is in {other} as well; names are unique", content.app);
+                self.problems.push(Problem::at(path, text, &content.app, message));
+            }
+            if content.keys.is_empty() {
+                let message = "`keys` must list at least one write key".to_owned();
+                self.problems.push(Problem::at(path, text, "keys", message));
+            }
+            for key in &content.keys {
+                if let Some(other) = keys.insert(key.as_str(), *path) {
+                    // The key itself stays out of the message: messages end up in logs.
+                    let message = format!(
+                        "a write key of app `{}` is in {other} as well; keys are unique",
+                        content.app
+                    );
+                    self.problems.push(Problem::at(path, text, "keys", message));
+                }
+            }
+        }
+    }
+}
+
+/// Problems of names that a journey refers to.
+fn references(
+    (path, text): (&str, &str),
+    journey: &Journey,
+    apps: &BTreeSet<&str>,
+    policies: &BTreeSet<&str>,
+) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let mut check = |what: &str, name: &str, known: &BTreeSet<&str>| {
+        if !known.contains(name) {
+            let hint = nearest(name, known.iter().copied())
+                .map_or(String::new(), |near| format!("; did you mean `{near}`?"));
+            let message = format!("there is no {what} file for `{name}`{hint}");
+            problems.push(Problem::at(path, text, name, message));
+        }
+    };
+    for app in &journey.apps {
+        check("app", app, apps);
+    }
+    check("policy", &journey.policy, policies);
+    problems
+}
+
+fn parse<T: DeserializeOwned>(path: &str, text: &str) -> Result<T, Problem> {
+    serde_yaml_ng::from_str(text).map_err(|error| Problem::of_yaml(path, text, &error))
+}
+
+/// Reads one shipped file.
+pub(super) fn parse_standard(path: &str, text: &str) -> Result<Journey, DefinitionError> {
+    let file: JourneyFile =
+        parse(path, text).map_err(|problem| DefinitionError { problems: vec![problem] })?;
+    file.resolve_standard().map_err(|found| DefinitionError {
+        problems: found
+            .into_iter()
+            .map(|(needle, message)| Problem::at(path, text, &needle, message))
+            .collect(),
+    })
 }

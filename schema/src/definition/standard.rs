@@ -1,1 +1,51 @@
-//! The journeys that every app gets without configuration.
+//! The journeys that every app gets without configuration: shipped files of the same format as a team's own.
+//! They have thresholds with a source, and no target until a file adopts them.
+
+use super::Journey;
+use super::file::parse_standard;
+
+/// Every shipped file.
+const FILES: [(&str, &str); 13] = [
+    ("app-start-cold.yaml", include_str!("standard/app-start-cold.yaml")),
+    ("app-start-hot.yaml", include_str!("standard/app-start-hot.yaml")),
+    ("app-start-warm.yaml", include_str!("standard/app-start-warm.yaml")),
+    ("exceptions.yaml", include_str!("standard/exceptions.yaml")),
+    ("http-calls.yaml", include_str!("standard/http-calls.yaml")),
+    ("interaction.yaml", include_str!("standard/interaction.yaml")),
+    ("page-load.yaml", include_str!("standard/page-load.yaml")),
+    ("screen-load.yaml", include_str!("standard/screen-load.yaml")),
+    ("web-vital-cls.yaml", include_str!("standard/web-vital-cls.yaml")),
+    ("web-vital-fcp.yaml", include_str!("standard/web-vital-fcp.yaml")),
+    ("web-vital-inp.yaml", include_str!("standard/web-vital-inp.yaml")),
+    ("web-vital-lcp.yaml", include_str!("standard/web-vital-lcp.yaml")),
+    ("web-vital-ttfb.yaml", include_str!("standard/web-vital-ttfb.yaml")),
+];
+
+/// The standard journeys, in the order of their names.
+pub fn journeys() -> Vec<Journey> {
+    FILES
+        .iter()
+        .map(|(path, text)| match parse_standard(path, text) {
+            Ok(journey) => journey,
+            Err(error) => unreachable!("a shipped file is not valid: {error}"),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_shipped_file_is_a_journey_of_one_event_with_a_promise() {
+        for journey in journeys() {
+            assert!(journey.standard && journey.is_single_event(), "{}", journey.name);
+            assert!(!journey.promise.is_empty() && !journey.objectives.is_empty(), "{}", journey.name);
+            assert!(
+                journey.objectives.iter().all(|objective| objective.target_ppm.is_none()),
+                "{}",
+                journey.name
+            );
+        }
+    }
+}

@@ -1,0 +1,355 @@
+//! Journey files and how they resolve: defaults, adoption of standard journeys, and checks.
+
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
+use serde_yaml_ng::Value as Yaml;
+
+use super::matching::{Found, MatcherFile, OneOrMany, StartFile, failures, matchers};
+use super::quantity::{comparison, days, duration, target_ppm};
+use crate::definition::{Condition, Journey, Matcher, Objective, Restart, Rule, Step, Test, Unit};
+use crate::value::Value;
+
+/// Deadline of an attempt unless the file says another.
+const TIMEOUT_MS: u64 = 30_000;
+/// Longest deadline: what a session must be remembered for.
+const TIMEOUT_MS_MAX: u64 = 4 * 3_600_000;
+/// Window of objectives unless the file says another.
+const WINDOW_DAYS: u16 = 28;
+/// Error-budget policy unless the file names another.
+const POLICY: &str = "default";
+/// Characters of names, which become labels.
+const NAME_CHARS_MAX: usize = 64;
+
+/// A `journey:` file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct JourneyFile {
+    pub(super) journey: String,
+    title: Option<String>,
+    product: Option<String>,
+    owner: Option<String>,
+    promise: Option<String>,
+    apps: Option<Vec<String>>,
+    start: Option<StartFile>,
+    #[serde(default)]
+    steps: Vec<StepFile>,
+    #[serde(default)]
+    success: OneOrMany<MatcherFile>,
+    #[serde(default)]
+    failure: OneOrMany<MatcherFile>,
+    #[serde(default)]
+    cancel: OneOrMany<MatcherFile>,
+    timeout: Option<String>,
+    patience: Option<String>,
+    restart: Option<Restart>,
+    unit: Option<Unit>,
+    revised_by: Option<String>,
+    #[serde(default)]
+    objectives: Vec<ObjectiveFile>,
+    policy: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StepFile {
+    name: String,
+    done: OneOrMany<MatcherFile>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ObjectiveFile {
+    name: String,
+    within: Option<Yaml>,
+    from: Option<String>,
+    value: Option<String>,
+    target: Option<String>,
+    window: Option<String>,
+}
+
+impl JourneyFile {
+    /// The journey of a team's own file.
+    pub(super) fn resolve(&self) -> Result<Journey, Vec<Found>> {
+        let mut found = Vec::new();
+        for (key, value) in [("owner", &self.owner), ("promise", &self.promise)] {
+            if value.as_deref().is_none_or(str::is_empty) {
+                found.push((
+                    self.journey.clone(),
+                    format!(
+                        "`{key}` is missing: who owns the journey, and what users are promised, belong to it"
+                    ),
+                ));
+            }
+        }
+        if self.objectives.is_empty() {
+            found.push((
+                self.journey.clone(),
+                "`objectives` is missing; the simplest is [{name: works, target: 99%}]".to_owned(),
+            ));
+        }
+        match self.journey(true) {
+            Ok(journey) if found.is_empty() => Ok(journey),
+            Ok(_) => Err(found),
+            Err(more) => {
+                found.extend(more);
+                Err(found)
+            }
+        }
+    }
+
+    /// A standard journey, whose objectives need no target yet.
+    pub(in crate::definition) fn resolve_standard(&self) -> Result<Journey, Vec<Found>> {
+        self.journey(false).map(|journey| Journey { standard: true, ..journey })
+    }
+
+    /// A standard journey with what this file says otherwise.
+    pub(super) fn adopt(&self, standard: &Journey) -> Result<Journey, Vec<Found>> {
+        let mut found = Vec::new();
+        let matches_something = self.start.is_some()
+            || !(self.success.0.is_empty()
+                && self.failure.0.is_empty()
+                && self.steps.is_empty()
+                && self.cancel.0.is_empty());
+        if matches_something {
+            found.push((
+                self.journey.clone(),
+                format!("`{}` is a standard journey: a file adopts it with objectives, owner, promise, apps or policy, but what it matches is fixed; choose another name for a journey of your own", self.journey),
+            ));
+        }
+        let objectives =
+            collect(self.objectives.iter().map(|objective| objective.resolve(&[], true)), &mut found);
+        if !found.is_empty() {
+            return Err(found);
+        }
+        let or = |own: &Option<String>, standard: &String| own.clone().unwrap_or_else(|| standard.clone());
+        Ok(Journey {
+            title: or(&self.title, &standard.title),
+            product: or(&self.product, &standard.product),
+            owner: or(&self.owner, &standard.owner),
+            promise: or(&self.promise, &standard.promise),
+            policy: or(&self.policy, &standard.policy),
+            apps: self.apps.clone().unwrap_or_else(|| standard.apps.clone()),
+            objectives: if objectives.is_empty() { standard.objectives.clone() } else { objectives },
+            ..standard.clone()
+        })
+    }
+
+    fn journey(&self, target_required: bool) -> Result<Journey, Vec<Found>> {
+        let mut found = self.check_names();
+        let start = self.start(&mut found);
+        let steps = collect(self.steps.iter().map(StepFile::resolve), &mut found);
+        let success =
+            matchers(&self.success, "success").unwrap_or_else(|problems| push(&mut found, problems));
+        let failure = failures(&self.failure).unwrap_or_else(|problems| push(&mut found, problems));
+        let cancel = matchers(&self.cancel, "cancel").unwrap_or_else(|problems| push(&mut found, problems));
+        let objectives = collect(
+            self.objectives.iter().map(|objective| objective.resolve(&self.steps, target_required)),
+            &mut found,
+        );
+        let timeout_ms = self.duration_ms("timeout", &self.timeout, &mut found).unwrap_or(TIMEOUT_MS);
+        if timeout_ms == 0 || timeout_ms > TIMEOUT_MS_MAX {
+            found.push(("timeout".to_owned(), "`timeout` must be longer than 0 and at most 4h".to_owned()));
+        }
+        let patience_ms = self
+            .duration_ms("patience", &self.patience, &mut found)
+            .unwrap_or_else(|| largest_within(&objectives).unwrap_or(timeout_ms));
+        if self.start.is_none() && self.success.0.is_empty() && self.failure.0.is_empty() {
+            found.push((
+                self.journey.clone(),
+                "nothing begins an attempt: give `start` (`start: declared` when only the app's own journey.* events tell), or `success` alone when one event is the whole attempt".to_owned(),
+            ));
+        }
+        if self.start.is_none() && !(self.steps.is_empty() && self.cancel.0.is_empty()) {
+            found.push((self.journey.clone(), "`steps` and `cancel` need a `start`".to_owned()));
+        }
+        if !found.is_empty() {
+            return Err(found);
+        }
+        Ok(Journey {
+            name: self.journey.clone(),
+            title: self.title.clone().unwrap_or_else(|| title_of(&self.journey)),
+            product: self.product.clone().unwrap_or_default(),
+            owner: self.owner.clone().unwrap_or_default(),
+            promise: self.promise.clone().unwrap_or_default(),
+            apps: self.apps.clone().unwrap_or_default(),
+            standard: false,
+            start,
+            steps,
+            success,
+            failure,
+            cancel,
+            timeout_ms,
+            patience_ms,
+            restart: self.restart.unwrap_or_default(),
+            unit: self.unit.unwrap_or_default(),
+            revised_by: self.revised_by.clone(),
+            objectives,
+            policy: self.policy.clone().unwrap_or_else(|| POLICY.to_owned()),
+        })
+    }
+
+    fn check_names(&self) -> Vec<Found> {
+        let mut found = Vec::new();
+        let mut seen = BTreeSet::new();
+        let steps = self.steps.iter().map(|step| ("step", step.name.as_str()));
+        let objectives = self.objectives.iter().map(|objective| ("objective", objective.name.as_str()));
+        for (what, name) in std::iter::once(("journey", self.journey.as_str())).chain(steps).chain(objectives)
+        {
+            let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(c);
+            if name.is_empty() || name.len() > NAME_CHARS_MAX || !name.chars().all(allowed) {
+                found.push((
+                    name.to_owned(),
+                    format!(
+                        "{what} name `{name}` must have 1 to {NAME_CHARS_MAX} of a-z, 0-9, `-`, `_` and `.`"
+                    ),
+                ));
+            }
+            if !seen.insert((what, name)) {
+                found.push((name.to_owned(), format!("{what} `{name}` is there twice; names are unique")));
+            }
+        }
+        found
+    }
+
+    fn start(&self, found: &mut Vec<Found>) -> Vec<Matcher> {
+        match &self.start {
+            None => Vec::new(),
+            Some(StartFile::Word(word)) if word == "declared" => vec![Matcher {
+                event: "journey.start".to_owned(),
+                conditions: vec![Condition {
+                    attribute: "journey".to_owned(),
+                    any_of: vec![Test::Equals(self.journey.clone())],
+                }],
+            }],
+            Some(StartFile::Word(word)) => {
+                found.push((
+                    "start".to_owned(),
+                    format!("`start` is `{word}`, but must be a matcher, a list of them, or `declared`"),
+                ));
+                Vec::new()
+            }
+            Some(StartFile::Matchers(files)) => {
+                matchers(files, "start").unwrap_or_else(|problems| push(found, problems))
+            }
+        }
+    }
+
+    fn duration_ms(&self, key: &str, text: &Option<String>, found: &mut Vec<Found>) -> Option<u64> {
+        match duration(text.as_deref()?) {
+            Ok(value) => Some(value.units()),
+            Err(message) => {
+                found.push((key.to_owned(), format!("`{key}`: {message}")));
+                None
+            }
+        }
+    }
+}
+
+impl StepFile {
+    fn resolve(&self) -> Result<Step, Vec<Found>> {
+        Ok(Step { name: self.name.clone(), done: matchers(&self.done, "done")? })
+    }
+}
+
+impl ObjectiveFile {
+    fn resolve(&self, steps: &[StepFile], target_required: bool) -> Result<Objective, Vec<Found>> {
+        let mut found = Vec::new();
+        let mut problem = |message: String| {
+            found.push((self.name.clone(), format!("objective `{}`: {message}", self.name)));
+        };
+        let rule = self.rule().unwrap_or_else(|message| {
+            problem(message);
+            Rule::Works
+        });
+        if let Some(from) = &self.from
+            && !steps.iter().any(|step| step.name == *from)
+        {
+            problem(format!("`from` names step `{from}`, which the journey does not have"));
+        }
+        let target = match &self.target {
+            Some(text) => target_ppm(text).map(Some),
+            None if target_required => Err("`target` is missing, such as 99.5%".to_owned()),
+            None => Ok(None),
+        };
+        let target = target.unwrap_or_else(|message| {
+            problem(message);
+            None
+        });
+        let window = self.window.as_deref().map_or(Ok(WINDOW_DAYS), days).unwrap_or_else(|message| {
+            problem(message);
+            WINDOW_DAYS
+        });
+        if found.is_empty() {
+            Ok(Objective::new(self.name.clone(), rule, target, window))
+        } else {
+            Err(found)
+        }
+    }
+
+    fn rule(&self) -> Result<Rule, String> {
+        match (&self.within, &self.value, &self.from) {
+            (None, None, None) => Ok(Rule::Works),
+            (Some(within), None, from) => within_rule(within, from.clone()),
+            (None, Some(value), None) => {
+                let (comparison, limit) = comparison(value).ok_or_else(|| {
+                    format!("`value` is `{value}`, but must be a comparison such as \"<=2500\"")
+                })??;
+                let limit =
+                    Value::from_f64(limit).map_err(|error| format!("`value`: the limit is {error}"))?;
+                Ok(Rule::Value { comparison, limit })
+            }
+            (Some(_), Some(_), _) => Err("give `within` or `value`, not both".to_owned()),
+            (None, _, Some(_)) => Err("`from` needs `within`".to_owned()),
+        }
+    }
+}
+
+fn within_rule(within: &Yaml, from: Option<String>) -> Result<Rule, String> {
+    let expected =
+        "`within` must be a duration such as 2s, or durations by platform such as {web: 2s, ios: 1.5s}";
+    match within {
+        Yaml::String(text) => {
+            Ok(Rule::Within { default: Some(duration(text)?), by_platform: Default::default(), from })
+        }
+        Yaml::Mapping(platforms) => {
+            let mut by_platform = std::collections::BTreeMap::new();
+            for (platform, limit) in platforms {
+                let (Some(platform), Some(limit)) = (platform.as_str(), limit.as_str()) else {
+                    return Err(expected.to_owned());
+                };
+                by_platform.insert(platform.to_owned(), duration(limit)?);
+            }
+            let default = by_platform.remove("default");
+            Ok(Rule::Within { default, by_platform, from })
+        }
+        Yaml::Null | Yaml::Bool(_) | Yaml::Number(_) | Yaml::Sequence(_) | Yaml::Tagged(_) => {
+            Err(expected.to_owned())
+        }
+    }
+}
+
+/// The largest limit of the objectives that have one, in ms.
+fn largest_within(objectives: &[Objective]) -> Option<u64> {
+    let limits = objectives.iter().flat_map(|objective| match &objective.rule {
+        Rule::Within { default, by_platform, .. } => by_platform.values().chain(default).copied().collect(),
+        Rule::Works | Rule::Value { .. } => Vec::new(),
+    });
+    limits.max().map(Value::units)
+}
+
+/// `watch-lecture` as `Watch lecture`.
+fn title_of(name: &str) -> String {
+    let words = name.replace(['-', '_', '.'], " ");
+    let mut letters = words.chars();
+    letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
+}
+
+fn collect<T>(results: impl Iterator<Item = Result<T, Vec<Found>>>, found: &mut Vec<Found>) -> Vec<T> {
+    results.filter_map(|result| result.map_err(|problems| found.extend(problems)).ok()).collect()
+}
+
+fn push<T>(found: &mut Vec<Found>, problems: Vec<Found>) -> Vec<T> {
+    found.extend(problems);
+    Vec::new()
+}

@@ -1,0 +1,99 @@
+//! Durations, percentages and comparisons as people write them.
+
+use crate::definition::Comparison;
+use crate::value::Value;
+
+/// A duration such as `150ms`, `2s`, `1.5s`, `1m` or `4h`.
+pub(super) fn duration(text: &str) -> Result<Value, String> {
+    let malformed = || format!("`{text}` is no duration; write a number with its unit: 150ms, 1.5s, 2m, 1h");
+    let digits_end = text.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(malformed)?;
+    let (number, unit) = text.split_at(digits_end);
+    let unit_ms = match unit {
+        "ms" => 1.0,
+        "s" => 1_000.0,
+        "m" => 60_000.0,
+        "h" => 3_600_000.0,
+        _ => return Err(malformed()),
+    };
+    let number: f64 = number.parse().map_err(|_| malformed())?;
+    Value::from_f64(number * unit_ms).map_err(|error| format!("`{text}` is {error} ms"))
+}
+
+/// A window of whole days such as `28d`.
+pub(super) fn days(text: &str) -> Result<u16, String> {
+    text.strip_suffix('d')
+        .and_then(|number| number.parse().ok())
+        .filter(|days| (1..=90).contains(days))
+        .ok_or_else(|| format!("`{text}` is no window; write whole days from 1d to 90d, such as 28d"))
+}
+
+/// A target such as `99.5%`, in millionths: more than 0 % and less than 100 %, at most four decimals.
+pub(super) fn target_ppm(text: &str) -> Result<u32, String> {
+    let malformed =
+        || format!("`{text}` is no target; write a percentage above 0% and below 100%, such as 99.5%");
+    let number = text.strip_suffix('%').ok_or_else(malformed)?.trim();
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    if fraction.len() > 4 || !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(malformed());
+    }
+    let whole: u32 = whole.parse().map_err(|_| malformed())?;
+    let fraction: u32 = format!("{fraction:0<4}").parse().map_err(|_| malformed())?;
+    let ppm = whole.checked_mul(10_000).and_then(|ppm| ppm.checked_add(fraction)).ok_or_else(malformed)?;
+    if ppm == 0 || ppm >= 1_000_000 { Err(malformed()) } else { Ok(ppm) }
+}
+
+/// A comparison such as `>=500`; `None` when the text begins with no operator.
+pub(super) fn comparison(text: &str) -> Option<Result<(Comparison, f64), String>> {
+    let (operator, rest) = [
+        ("<=", Comparison::LessOrEqual),
+        (">=", Comparison::GreaterOrEqual),
+        ("<", Comparison::Less),
+        (">", Comparison::Greater),
+    ]
+    .into_iter()
+    .find_map(|(text_operator, operator)| Some((operator, text.strip_prefix(text_operator)?)))?;
+    let number = rest.trim().parse::<f64>().ok().filter(|number| number.is_finite());
+    Some(number.map(|number| (operator, number)).ok_or_else(|| {
+        format!("`{text}` compares with no number; write one of <, <=, >=, > and a number, such as \">=500\"")
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_units() {
+        for (text, ms) in [("150ms", 150), ("2s", 2_000), ("1.5s", 1_500), ("1m", 60_000), ("4h", 14_400_000)]
+        {
+            assert_eq!(duration(text).map(Value::units), Ok(ms), "{text}");
+        }
+        for text in ["", "5", "s", "1d", "-1s", "1..2s", "9999h"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn targets_are_between_none_and_all() {
+        for (text, ppm) in [("99.5%", 995_000), ("75%", 750_000), ("99.9999%", 999_999), ("0.0001%", 1)] {
+            assert_eq!(target_ppm(text), Ok(ppm), "{text}");
+        }
+        for text in ["100%", "0%", "99.5", "99.99999%", "-1%", "x%", "101%", "1.x%"] {
+            assert!(target_ppm(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn comparisons_begin_with_an_operator() {
+        assert_eq!(comparison(">=500"), Some(Ok((Comparison::GreaterOrEqual, 500.0))));
+        assert_eq!(comparison("< 3"), Some(Ok((Comparison::Less, 3.0))));
+        assert_eq!(comparison("500"), None);
+        assert!(comparison(">=x").is_some_and(|found| found.is_err()));
+    }
+
+    #[test]
+    fn windows_are_whole_days() {
+        assert_eq!(days("28d"), Ok(28));
+        assert!(["0d", "91d", "28", "4w"].iter().all(|text| days(text).is_err()));
+    }
+}
