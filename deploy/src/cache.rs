@@ -234,7 +234,7 @@ pub fn require_space(
 ) -> Result<(), StackError> {
     // A file system that can't say how full it is gets a try.
     let Ok(state) = nix::sys::statvfs::statvfs(path) else { return Ok(()) };
-    let free_bytes = u64::from(state.blocks_available()).saturating_mul(state.fragment_size());
+    let free_bytes = state.blocks_available().saturating_mul(state.fragment_size());
     if free_bytes >= needed_bytes {
         return Ok(());
     }

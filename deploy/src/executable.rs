@@ -14,6 +14,9 @@ use crate::tool;
 
 /// This program's own name.
 const OWN: &str = "deploy";
+/// Packages that are built whenever one of the services is needed: always the same, because Cargo builds a
+/// dependency again for every set of packages that asks other features of it.
+const BUILT_TOGETHER: [&str; 4] = ["aggregator", "deploy", "ingest", "loadtest"];
 /// The kernel's name of the running program, right even when the file was replaced since.
 const RUNNING: &str = "/proc/self/exe";
 
@@ -66,11 +69,15 @@ impl Executables {
     pub fn get(&self, packages: &[&'static str], progress: Progress) -> Result<Vec<PathBuf>, StackError> {
         let dir = match self {
             Self::Checkout { root, target_dir, profile_dir } => {
-                build(root, target_dir, profile_dir, packages, progress)?;
+                build(root, target_dir, profile_dir, &BUILT_TOGETHER, progress)?;
                 target_dir.join(profile_dir)
             }
             Self::Beside(dir) => dir.clone(),
         };
+        Self::paths(&dir, packages)
+    }
+
+    fn paths(dir: &Path, packages: &[&'static str]) -> Result<Vec<PathBuf>, StackError> {
         packages
             .iter()
             .map(|package| {
@@ -98,8 +105,19 @@ impl Executables {
         if name.trim_end_matches(" (deleted)") == OWN && Path::new(RUNNING).exists() {
             return Ok(Launcher::new(RUNNING.into()));
         }
-        let mut found = self.get(&[OWN], progress)?;
-        Ok(Launcher::new(found.remove(0)))
+        let executable = match self {
+            Self::Checkout { root, target_dir, profile_dir } => {
+                let executable = target_dir.join(profile_dir).join(OWN);
+                // A test of any package comes here, and most find what was built with them: asking Cargo would
+                // make them wait for every build that is under way.
+                if !is_newer_than_sources(&executable, &root.join(OWN).join("src")) {
+                    build(root, target_dir, profile_dir, &[OWN], progress)?;
+                }
+                executable
+            }
+            Self::Beside(dir) => dir.join(OWN),
+        };
+        Ok(Launcher::new(executable))
     }
 
     /// A folder of the project: in the checkout, else beside the executables.
@@ -109,6 +127,20 @@ impl Executables {
             Self::Beside(dir) => dir.join(name),
         }
     }
+}
+
+/// Whether `executable` was built after the last change of a file below `sources`.
+fn is_newer_than_sources(executable: &Path, sources: &Path) -> bool {
+    let modified = |path: &Path| std::fs::metadata(path).and_then(|metadata| metadata.modified());
+    let (Ok(built), Ok(entries)) = (modified(executable), std::fs::read_dir(sources)) else { return false };
+    entries.flatten().all(|entry| {
+        let path = entry.path();
+        if path.is_dir() {
+            is_newer_than_sources(executable, &path)
+        } else {
+            modified(&path).is_ok_and(|changed| changed <= built)
+        }
+    })
 }
 
 fn build(
@@ -160,6 +192,28 @@ mod tests {
         check("/src/target/debug/deps/it-0f", Some("/src"), checkout());
         check("/src/target/debug/deploy", None, Executables::Beside("/src/target/debug".into()));
         check("/usr/bin/deploy", Some("/src"), Executables::Beside("/usr/bin".into()));
+    }
+
+    #[test]
+    fn an_executable_is_stale_when_a_source_changed_after_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let (executable, source) = (dir.path().join("deploy"), dir.path().join("src/stack/kafka.rs"));
+        std::fs::create_dir_all(source.parent().unwrap()).unwrap();
+        for path in [&executable, &source] {
+            std::fs::write(path, "").unwrap();
+        }
+        let set = |path: &Path, seconds| {
+            let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+            std::fs::File::options().write(true).open(path).unwrap().set_modified(time).unwrap();
+        };
+        let check = |built, changed, expect| {
+            set(&executable, built);
+            set(&source, changed);
+            assert_eq!(is_newer_than_sources(&executable, &dir.path().join("src")), expect);
+        };
+        check(2, 1, true);
+        check(1, 2, false);
+        assert!(!is_newer_than_sources(&dir.path().join("none"), &dir.path().join("src")));
     }
 
     #[test]

@@ -306,12 +306,14 @@ impl Shared {
                 reason = "how long a process lived decides how it is restarted"
             )]
             let started = Instant::now();
-            let ended = self.live_once();
+            let ended = match self.live_once() {
+                EndOfLife::Asked => {
+                    deaths = 0;
+                    continue;
+                }
+                EndOfLife::Unasked(ended) => ended,
+            };
             let state = self.lock();
-            if !state.wanted || state.closed {
-                deaths = 0;
-                continue;
-            }
             if !state.kept_alive {
                 drop(self.wait_while(state, |s| s.wanted && !s.closed && !s.kept_alive && s.ended.is_some()));
                 continue;
@@ -324,8 +326,8 @@ impl Shared {
         }
     }
 
-    /// Starts the process, waits until it ends and says how.
-    fn live_once(&self) -> String {
+    /// Starts the process and waits until it ends.
+    fn live_once(&self) -> EndOfLife {
         let spawned = self.spawn();
         let mut state = self.lock();
         state.starts += 1;
@@ -339,7 +341,7 @@ impl Shared {
             Err(error) => {
                 state.gave_up = Some(error.to_string());
                 self.changed.notify_all();
-                return error.to_string();
+                return EndOfLife::Unasked(error.to_string());
             }
         };
         self.changed.notify_all();
@@ -360,10 +362,12 @@ impl Shared {
         let ended = format!("process {pid}, {ended}");
         state.process = None;
         state.ended = Some(ended.clone());
+        // Somebody may want it again as soon as the lock is released: decide now whether this was asked for.
+        let asked = !state.wanted || state.closed;
         self.changed.notify_all();
         drop(state);
         (self.on_change.0)();
-        ended
+        if asked { EndOfLife::Asked } else { EndOfLife::Unasked(ended) }
     }
 
     fn after_death(&self, ended: &str, deaths: u32) -> AfterDeath {
@@ -406,6 +410,14 @@ impl Shared {
             .process_group(0);
         process.spawn().map_err(StackError::io("start", &command.program))
     }
+}
+
+#[derive(Debug)]
+enum EndOfLife {
+    /// Somebody stopped it.
+    Asked,
+    /// It ended by itself or was killed, so.
+    Unasked(String),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -18,7 +18,10 @@ pub const REJECTS: &str = "rum.rejects";
 /// How long the topics keep records: an aggregator that was away for a week loses nothing.
 const RETENTION_MS: &str = "604800000";
 /// Longest wait for an answer.
-const TIMEOUT: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// How often the topics are asked for: a broker that has just started may not answer the first time, and what
+/// was created by then is no error.
+const ATTEMPTS_MAX: u32 = 5;
 /// The broker's own default.
 const REPLICATION_OF_BROKER: TopicReplication<'static> = TopicReplication::Fixed(-1);
 
@@ -51,14 +54,21 @@ pub async fn create(
         .set("retention.bytes", "-1");
     let rejects = NewTopic::new(REJECTS, 1, REPLICATION_OF_BROKER).set("retention.ms", RETENTION_MS);
     let options = AdminOptions::new().operation_timeout(Some(TIMEOUT)).request_timeout(Some(TIMEOUT));
-    let results = admin(brokers, properties)?
-        .create_topics([&beacons, &rejects], &options)
-        .await
-        .map_err(|error| refused(brokers, "create topics", error))?;
-    for result in results {
-        match result {
-            Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
-            Err((topic, code)) => return Err(refused(brokers, &format!("create topic {topic}"), code)),
+    let admin = admin(brokers, properties)?;
+    for attempt in 1.. {
+        let failure = match admin.create_topics([&beacons, &rejects], &options).await {
+            Ok(results) => results.into_iter().find_map(|result| match result {
+                Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => None,
+                Err((topic, code)) => Some(format!("{topic}: {code}")),
+            }),
+            Err(error) => Some(error.to_string()),
+        };
+        match failure {
+            None => break,
+            Some(failure) if attempt == ATTEMPTS_MAX => {
+                return Err(refused(brokers, "create topics", failure));
+            }
+            Some(_) => {}
         }
     }
     Ok(())

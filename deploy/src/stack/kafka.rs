@@ -80,6 +80,8 @@ fn server_properties(data: &Path, port: u16, controller_port: u16) -> String {
          share.coordinator.state.topic.replication.factor=1\n\
          share.coordinator.state.topic.min.isr=1\n\
          group.initial.rebalance.delay.ms=0\n\
+         broker.session.timeout.ms=4000\n\
+         broker.heartbeat.interval.ms=500\n\
          num.network.threads=2\n\
          num.io.threads=4\n\
          controlled.shutdown.max.retries=1\n",

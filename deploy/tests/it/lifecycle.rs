@@ -1,5 +1,7 @@
 //! Starting, restarting and stopping, and who may do what.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;

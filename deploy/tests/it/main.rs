@@ -1,4 +1,5 @@
 //! The stack on real parts.
 
+mod compose;
 mod ddl;
 mod lifecycle;
