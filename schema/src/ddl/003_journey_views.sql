@@ -3,6 +3,7 @@
 -- Ratios are sums divided by sums, and NULL where nothing was valid. To look at a wider window or fewer
 -- dimensions, sum the counters and merge the histograms, never average ratios or quantiles:
 -- quantilesExactWeightedArray(0.5, 0.95)(mapKeys(latency), mapValues(latency)).
+-- join_use_nulls is set in each view that joins, so that no tool's own setting turns 'nothing found' into NULL.
 -- Keys of `latency` are the stored ones (ten-thousandths for a score); quantiles and mean are in the unit.
 
 CREATE OR REPLACE VIEW sli.active_journeys AS
@@ -85,6 +86,7 @@ FROM
 ) AS cells
 LEFT JOIN sli.active_journeys AS defined
     ON defined.journey = cells.journey AND (defined.app = cells.app OR defined.app = '*')
+SETTINGS join_use_nulls = 0
 COMMENT 'Journeys by the minute in which their attempts started';
 
 CREATE OR REPLACE VIEW sli.journeys_by_hour AS
@@ -155,6 +157,7 @@ FROM
 ) AS cells
 LEFT JOIN sli.active_journeys AS defined
     ON defined.journey = cells.journey AND (defined.app = cells.app OR defined.app = '*')
+SETTINGS join_use_nulls = 0
 COMMENT 'Journeys by the hour in which their attempts started';
 
 CREATE OR REPLACE VIEW sli.journeys_by_day AS
@@ -225,6 +228,7 @@ FROM
 ) AS cells
 LEFT JOIN sli.active_journeys AS defined
     ON defined.journey = cells.journey AND (defined.app = cells.app OR defined.app = '*')
+SETTINGS join_use_nulls = 0
 COMMENT 'Journeys by the UTC day in which their attempts started';
 
 CREATE OR REPLACE VIEW sli.steps AS
@@ -266,4 +270,5 @@ FROM
 ) AS cells
 LEFT JOIN sli.active_journeys AS defined
     ON defined.journey = cells.journey AND (defined.app = cells.app OR defined.app = '*')
+SETTINGS join_use_nulls = 0
 COMMENT 'Steps of journeys by the minute: of those that reached the step before, how many reached it, and when';

@@ -58,6 +58,7 @@ FROM
 ) AS listed
 LEFT JOIN sli.active_journeys AS defined
     ON defined.journey = listed.journey AND (defined.app = listed.app OR defined.app = '*')
+SETTINGS join_use_nulls = 0
 COMMENT 'Journeys that are defined for an app by name, or were seen in the last 28 days; defined_for is empty for discovered ones, whose timeout is the default of 30 s';
 
 CREATE OR REPLACE VIEW sli.freshness AS
@@ -99,6 +100,7 @@ SELECT
 FROM sli.listed_journeys AS journeys
 LEFT JOIN sli.active_objectives AS objectives
     ON objectives.journey = journeys.journey AND objectives.app = journeys.defined_for
+SETTINGS join_use_nulls = 0
 COMMENT 'Current objectives of the listed journeys; a journey without any has one row with an empty objective. A window begins with a whole hour';
 
 CREATE OR REPLACE VIEW sli.slo_events AS
@@ -189,6 +191,7 @@ LEFT JOIN
     ON counts.app = objectives.app AND counts.journey = objectives.journey AND counts.objective = objectives.objective
 ARRAY JOIN pairs AS pair
 WHERE objectives.target IS NOT NULL AND windows_s[pair.long_index] <= objectives.window_days * 86400
+SETTINGS join_use_nulls = 0
 COMMENT 'How fast objectives use up their budgets: 1 is a budget used up exactly at the end of the window';
 
 -- low and high are the Wilson score interval of 95 % (Wilson 1927, doi:10.1080/01621459.1927.10502953) of the
@@ -328,4 +331,5 @@ LEFT JOIN objective_counts AS c ON c.app = o.app AND c.journey = o.journey AND c
 LEFT JOIN journey_counts AS j ON j.app = o.app AND j.journey = o.journey AND j.window_days = o.window_days
 LEFT JOIN app_quality AS q ON q.app = o.app AND q.window_from = o.window_from AND q.complete_until = o.complete_until
 LEFT JOIN alerts AS a ON a.app = o.app AND a.journey = o.journey AND a.objective = o.objective
+SETTINGS join_use_nulls = 0
 COMMENT 'Every objective over its window: was the promise kept';

@@ -87,7 +87,7 @@ async fn data_is_complete_where_the_slowest_partition_has_settled_it() {
 
     let batches = [
         // The old topic was drained a while ago.
-        BatchRow { topic: "rum.beacons.old".into(), ..audit::batch(0, 0, 10, ms(60)) },
+        BatchRow { topic: "rum.beacons.old".into(), ..audit::batch(2, 0, 10, ms(60)) },
         audit::batch(0, 0, 10, ms(1_500)),
         audit::batch(0, 10, 20, ms(1_800)),
         audit::batch(1, 0, 10, ms(1_700)),
