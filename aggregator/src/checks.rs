@@ -22,6 +22,7 @@ pub const DEPENDENCY_WAIT: Duration = Duration::from_secs(30);
 pub const DEDUPLICATION_WINDOW_MIN: u64 = 1_000;
 
 const BROKER_TIMEOUT: Duration = Duration::from_secs(5);
+const TOPIC_LOOKS: u32 = 6;
 const RETRY_DELAY: Duration = Duration::from_millis(500);
 
 /// Why the process refuses to start.
@@ -85,8 +86,11 @@ pub async fn check_log(kafka: &KafkaConfig) -> Result<(), CheckError> {
     let away = |source| CheckError::KafkaAway { brokers: kafka.brokers.clone(), source };
     let admin: AdminClient<Logged> = kafka::producer(kafka).create_with_context(Logged).map_err(away)?;
     let deadline = clock::monotonic() + DEPENDENCY_WAIT;
+    let mut looked = 0;
     let exists = loop {
         match topic_exists(kafka).await {
+            // A topic that was just created is not known to every broker at once.
+            Ok(false) if looked < TOPIC_LOOKS => looked += 1,
             Ok(exists) => break exists,
             Err(source) if clock::monotonic() >= deadline => return Err(away(source)),
             Err(error) => tracing::info!(%error, brokers = kafka.brokers, "waiting for kafka"),
@@ -156,22 +160,40 @@ struct Table {
     name: String,
     engine: String,
     engine_full: String,
+    create_table_query: String,
+}
+
+impl Table {
+    /// The table that this one, a materialized view, writes to.
+    fn target(&self) -> Option<&str> {
+        if self.engine != "MaterializedView" {
+            return None;
+        }
+        let target = self.create_table_query.split_once(" TO ")?.1.split([' ', '(']).next()?;
+        Some(target.rsplit_once('.').map_or(target, |(_, name)| name).trim_matches('`'))
+    }
 }
 
 async fn tables(clickhouse: &ClickHouse) -> Result<Vec<Table>, ClickHouseError> {
-    let query = "SELECT name, engine, engine_full FROM system.tables WHERE database = {database:String} \
-                 AND engine LIKE '%MergeTree' ORDER BY name";
+    let query = "SELECT name, engine, engine_full, create_table_query FROM system.tables \
+                 WHERE database = {database:String} AND (engine LIKE '%MergeTree' OR engine = 'MaterializedView') \
+                 ORDER BY name";
     clickhouse.rows(query, &[("database", clickhouse.database())]).await
 }
 
 fn judge_tables(database: &str, tables: &[Table]) -> Result<(), CheckError> {
-    let needed = BATCH_TABLES.iter().chain(&["batches"]).chain(&DEFINITION_TABLES);
+    let written: Vec<_> =
+        BATCH_TABLES.iter().chain(&["batches"]).chain(&DEFINITION_TABLES).copied().collect();
     let missing: Vec<_> =
-        needed.copied().filter(|name| !tables.iter().any(|table| table.name == *name)).collect();
+        written.iter().copied().filter(|name| !tables.iter().any(|table| table.name == *name)).collect();
     if !missing.is_empty() {
         return Err(CheckError::TablesMissing { database: database.into(), tables: missing.join(", ") });
     }
-    for table in tables {
+    let rollups: Vec<_> = tables.iter().filter_map(Table::target).collect();
+    // A view without a named target has a table of its own.
+    let is_reached =
+        |name: &str| written.contains(&name) || rollups.contains(&name) || name.starts_with(".inner");
+    for table in tables.iter().filter(|table| table.target().is_none() && is_reached(&table.name)) {
         // Replicated tables remember by default; the others only when they are told to.
         let (setting, default) = if table.engine.starts_with("Replicated") {
             ("replicated_deduplication_window", 10_000)
@@ -203,7 +225,12 @@ mod tests {
 
     fn table(name: &str, engine_full: &str) -> Table {
         let engine = engine_full.split([' ', '(']).next().unwrap().into();
-        Table { name: name.into(), engine, engine_full: engine_full.into() }
+        Table {
+            name: name.into(),
+            engine,
+            engine_full: engine_full.into(),
+            create_table_query: String::new(),
+        }
     }
 
     fn all(engine_full: &str) -> Vec<Table> {
@@ -227,9 +254,14 @@ mod tests {
         let mut rollup = all(&with(10_000));
         rollup
             .push(table("journey_days", "AggregatingMergeTree ORDER BY a SETTINGS index_granularity = 8192"));
+        assert!(judge_tables("sli", &rollup).is_ok(), "a table that nothing here writes to");
+        let mut view = table("to_days", "MaterializedView");
+        view.create_table_query =
+            "CREATE MATERIALIZED VIEW sli.to_days TO sli.journey_days (`a` String) AS …".into();
+        rollup.push(view);
         assert!(refused(&rollup).starts_with("table sli.journey_days remembers 0 inserts"));
         rollup[0] = table("journey_minutes", "ReplicatedMergeTree('/x', '{replica}') ORDER BY a");
-        rollup.pop();
+        rollup.truncate(rollup.len() - 2);
         assert!(judge_tables("sli", &rollup).is_ok());
     }
 

@@ -91,6 +91,11 @@ impl ClientContext for Logged {
 
 /// A message of librdkafka at the level of this process's log.
 pub(crate) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
+    // Producers and consumers share the configured properties, and each warns of the other's.
+    if facility == "CONFWARN" {
+        tracing::debug!(facility, "{message}");
+        return;
+    }
     match level {
         RDKafkaLogLevel::Emerg
         | RDKafkaLogLevel::Alert

@@ -1,0 +1,35 @@
+//! What the guarantees need is checked at the start, and refused with a sentence.
+
+use aggregator::startup::Aggregator;
+
+use crate::stand::{Stand, create_topic};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_would_break_the_guarantees_is_refused() {
+    let stand = Stand::without_definitions("refused").await;
+    let refusal = async |config| match Aggregator::start(config).await {
+        Ok(_) => panic!("it started"),
+        Err(error) => error.to_string(),
+    };
+
+    let mut config = stand.config();
+    config.kafka.topic = "refused.nowhere".into();
+    assert!(refusal(config).await.starts_with("topic refused.nowhere does not exist"));
+
+    create_topic(&stand.stack, "refused.client-time", 1, "CreateTime").await;
+    let mut config = stand.config();
+    config.kafka.topic = "refused.client-time".into();
+    let sentence = refusal(config).await;
+    assert!(sentence.contains("has message.timestamp.type=CreateTime"), "{sentence}");
+
+    let mut config = stand.config();
+    config.clickhouse.password = "wrong".into();
+    let sentence = refusal(config).await;
+    assert!(sentence.contains("Authentication failed"), "{sentence}");
+
+    stand.clickhouse.execute("CREATE DATABASE IF NOT EXISTS refused").await.unwrap();
+    let mut config = stand.config();
+    config.clickhouse.database = "refused".into();
+    let sentence = refusal(config).await;
+    assert!(sentence.starts_with("database refused has no table journey_minutes"), "{sentence}");
+}
