@@ -4,7 +4,9 @@
 //! exist. Strings borrow from the record when it is read from the log.
 
 use std::borrow::Cow;
+use std::fmt;
 
+use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize};
 
 use crate::value::Value;
@@ -90,7 +92,7 @@ pub struct Event<'a> {
     /// Milliseconds, or the score of a metric without unit.
     pub value: Option<Value>,
     /// Attributes sorted by name, each name once.
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "borrowed_pairs")]
     pub attributes: Vec<(Cow<'a, str>, Cow<'a, str>)>,
 }
 
@@ -124,6 +126,39 @@ impl Beacon<'_> {
     pub fn is_web(&self) -> bool {
         self.platform == "web"
     }
+}
+
+/// Text that borrows from the record: serde borrows a `Cow` only where it is a field by itself.
+struct Borrowed<'a>(Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Borrowed<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl<'de> Visitor<'de> for Text {
+            type Value = Borrowed<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("text")
+            }
+
+            fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Borrowed(Cow::Borrowed(text)))
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Borrowed(Cow::Owned(text.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(Text)
+    }
+}
+
+/// Reads pairs of texts without copying them: an allocation for each would be most of a record's cost.
+fn borrowed_pairs<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<(Cow<'de, str>, Cow<'de, str>)>, D::Error> {
+    let pairs = Vec::<(Borrowed<'de>, Borrowed<'de>)>::deserialize(deserializer)?;
+    Ok(pairs.into_iter().map(|(name, value)| (name.0, value.0)).collect())
 }
 
 /// Cuts `text` to at most [`TEXT_BYTES_MAX`] bytes at a character boundary.

@@ -139,16 +139,24 @@ pub(super) struct DueFirst {
 
 impl First {
     /// Holds the attempt when it is earlier than the one that is held.
-    fn offer(&mut self, offered: &FirstAttempt, due_ms: i64) {
-        match self {
-            Self::None => *self = Self::Held { attempt: offered.clone(), due_ms },
-            Self::Held { attempt, .. } => {
-                if (offered.start_ms, &offered.route) < (attempt.start_ms, &attempt.route) {
-                    *attempt = offered.clone();
-                }
+    fn offer(&mut self, offered: &Attempt<'_>, due_ms: i64) {
+        let place = &offered.place;
+        let due_ms = match self {
+            Self::None => due_ms,
+            Self::Held { attempt, due_ms }
+                if (place.start_ms, place.route) < (attempt.start_ms, &*attempt.route) =>
+            {
+                *due_ms
             }
-            Self::Counted => {}
-        }
+            Self::Held { .. } | Self::Counted => return,
+        };
+        let attempt = FirstAttempt {
+            start_ms: place.start_ms,
+            route: Box::from(place.route),
+            weight: offered.weight,
+            context: Arc::clone(place.context),
+        };
+        *self = Self::Held { attempt, due_ms };
     }
 
     fn due_ms(&self) -> Option<i64> {
@@ -272,20 +280,9 @@ impl Session {
             }
         };
         let counted = &mut self.counted[place];
-        let is_counted = |first: &First| matches!(first, First::Counted);
-        let bad = attempt.is_bad();
-        if is_counted(&counted.first) && (!bad || is_counted(&counted.first_bad)) {
-            return;
-        }
-        let offered = FirstAttempt {
-            start_ms: attempt.place.start_ms,
-            route: Box::from(attempt.place.route),
-            weight: attempt.weight,
-            context: Arc::clone(attempt.place.context),
-        };
-        counted.first.offer(&offered, due_ms);
-        if bad {
-            counted.first_bad.offer(&offered, due_ms);
+        counted.first.offer(attempt, due_ms);
+        if attempt.is_bad() {
+            counted.first_bad.offer(attempt, due_ms);
         }
     }
 
