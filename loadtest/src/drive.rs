@@ -5,11 +5,12 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
+use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use crate::client::{Answer, Client, NoAnswer};
@@ -53,6 +54,8 @@ struct Driver {
     /// ms after the run's beginning after which nothing is tried again; the last sending moves it.
     give_up_ms: AtomicU64,
     outstanding: AtomicU64,
+    /// Nothing more is to be sent.
+    interrupted: AtomicBool,
 }
 
 /// Plays a run to its end.
@@ -69,6 +72,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<Summary> {
         started_ms: started_ms + LEAD.as_millis() as i64,
         give_up_ms: AtomicU64::new(u64::MAX),
         outstanding: AtomicU64::new(0),
+        interrupted: AtomicBool::new(false),
     });
     let ledger = Writer::create(
         &settings.ledger,
@@ -88,33 +92,43 @@ pub async fn run(settings: Settings) -> anyhow::Result<Summary> {
         .context("starting the recorder")?;
 
     let cpu_before = own_cpu();
-    let played = play(&driver, schedule, &settings, reports).await;
+    let interruption = tokio::spawn({
+        let driver = Arc::clone(&driver);
+        async move {
+            if tokio::signal::ctrl_c().await.is_ok() {
+                driver.interrupted.store(true, Ordering::Relaxed);
+            }
+        }
+    });
+    let (player, runtime, rate) = (Arc::clone(&driver), Handle::current(), settings.traffic.rate);
+    let played =
+        tokio::task::spawn_blocking(move || play(&player, schedule, &settings, &reports, &runtime)).await?;
     let recorded = tokio::task::spawn_blocking(move || recorder.join())
         .await?
         .map_err(|_| anyhow!("recorder panicked"))?;
+    interruption.abort();
     let measured = recorded?;
     let end = played?;
     let elapsed = Instant::now().duration_since(driver.started);
     let cpu = own_cpu().saturating_sub(cpu_before);
-    Ok(Summary::new(measured, end.fingerprint, settings.traffic.rate, end.sessions, elapsed, cpu))
+    Ok(Summary::new(measured, end.fingerprint, rate, end.sessions, elapsed, cpu))
 }
 
-/// Hands every sending over in its time; the recorder ends when the last of them has.
-async fn play(
+/// Hands every sending over in its time; the recorder ends when the last of them has. Runs on a thread of its
+/// own: the runtime's timers are as coarse as a millisecond, which would be counted as latency.
+fn play(
     driver: &Arc<Driver>,
     mut schedule: Schedule,
     settings: &Settings,
-    reports: Sender<Report>,
+    reports: &Sender<Report>,
+    runtime: &Handle,
 ) -> anyhow::Result<End> {
     let mut end = End { sessions: 0, sendings: 0, fingerprint: String::new() };
-    let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
     for sending in schedule.by_ref() {
         let due = driver.started + Duration::from_nanos(sending.at_ns);
-        if due > Instant::now() {
-            tokio::select! {
-                () = tokio::time::sleep_until(due) => {}
-                _ = &mut interrupted => break,
-            }
+        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        if driver.interrupted.load(Ordering::Relaxed) {
+            break;
         }
         if driver.outstanding.fetch_add(1, Ordering::Relaxed) >= OUTSTANDING_MAX {
             driver.give_up_ms.store(0, Ordering::Relaxed);
@@ -129,7 +143,7 @@ async fn play(
             let _ = reports.send(Report::Session(session_line(&sending)));
         }
         end.sendings += 1;
-        tokio::spawn(deliver(Arc::clone(driver), sending, due, slip, reports.clone()));
+        runtime.spawn(deliver(Arc::clone(driver), sending, due, slip, reports.clone()));
     }
     end.fingerprint = schedule.fingerprint();
     let give_up = driver.started.elapsed() + settings.drain;
@@ -160,10 +174,13 @@ async fn deliver(
 ) {
     let request = sending.request(driver.started_ms);
     let mut written = Instant::now();
-    let first_try_ms = driver.elapsed_ms();
+    let mut first_try_ms = driver.elapsed_ms();
     let (mut tries, mut may_be_taken, mut backoff) = (0, false, BACKOFF_FIRST);
     let (fate, status) = loop {
         tries += 1;
+        if !may_be_taken {
+            first_try_ms = driver.elapsed_ms();
+        }
         let body = || {
             written = Instant::now();
             request.body_at(driver.started_ms + driver.elapsed_ms() as i64)

@@ -23,6 +23,12 @@ enum Command {
     ///
     /// Ends with 0 when every beacon was accepted, with 1 when one was refused or not answered.
     Run(RunArguments),
+    /// Compares a run's ledger with what ClickHouse holds, and waits until it is there.
+    ///
+    /// A database that holds nothing but this run is assumed; with --since only windows from that time on are
+    /// looked at, and the run must still be the only one in them. Ends with 0 when everything is equal, with 1
+    /// when anything differs.
+    Verify(VerifyArguments),
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -68,6 +74,36 @@ struct RunArguments {
     format: Format,
 }
 
+#[derive(Debug, clap::Args)]
+struct VerifyArguments {
+    /// Ledger of the run.
+    #[arg(long)]
+    ledger: PathBuf,
+    /// Base URL of ClickHouse's HTTP interface, such as http://127.0.0.1:8123.
+    #[arg(long)]
+    clickhouse: String,
+    /// User that reads.
+    #[arg(long, default_value = "sli_reader")]
+    user: String,
+    /// Password of the user.
+    #[arg(long, default_value = "local", env = "CLICKHOUSE_PASSWORD", hide_env_values = true)]
+    password: String,
+    /// Seconds to wait at most for what is not there yet.
+    #[arg(long, default_value_t = 180)]
+    wait: u64,
+    /// Only windows from this time on, such as 2026-11-23T06:00:00Z. Everything by default.
+    #[arg(long, value_parser = since)]
+    since: Option<u32>,
+    /// How the result is printed.
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+}
+
+fn since(text: &str) -> Result<u32, String> {
+    let time: jiff::Timestamp = text.parse().map_err(|error: jiff::Error| error.to_string())?;
+    u32::try_from(time.as_second()).map_err(|_| format!("{text} is not between 1970 and 2106"))
+}
+
 fn rate(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(rate) if rate > 0.0 && rate <= 1e6 => Ok(rate),
@@ -80,6 +116,7 @@ fn rate(text: &str) -> Result<f64, String> {
 async fn main() -> anyhow::Result<ExitCode> {
     match Arguments::parse().command {
         Command::Run(arguments) => run(arguments).await,
+        Command::Verify(arguments) => verify(arguments).await,
     }
 }
 
@@ -106,4 +143,28 @@ async fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
         Format::Json => println!("{}", serde_json::to_string_pretty(&summary)?),
     }
     Ok(if summary.is_complete() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn verify(arguments: VerifyArguments) -> anyhow::Result<ExitCode> {
+    let VerifyArguments { ledger, clickhouse, user, password, wait, since, format } = arguments;
+    let settings = loadtest::verify::Settings {
+        ledger,
+        clickhouse,
+        user,
+        password,
+        wait: Duration::from_secs(wait),
+        since_s: since,
+    };
+    let report = loadtest::verify::verify(&settings).await?;
+    match format {
+        Format::Text => {
+            println!("{}", report.table());
+            for difference in report.differences() {
+                println!("{difference}");
+            }
+            println!("{}", report.sentence());
+        }
+        Format::Json => println!("{}", serde_json::to_string_pretty(&report)?),
+    }
+    Ok(if report.equal { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

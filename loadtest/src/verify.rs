@@ -1,1 +1,85 @@
-//! Compares a ledger with ClickHouse.
+//! Compares a ledger with what ClickHouse holds.
+//!
+//! What must be there is computed from the ledger's truth and the few parameters of a definition that a player
+//! cannot know ([`expect`]); the definition set is read from ClickHouse as well. Everything is compared exactly,
+//! but quantiles, which come from buckets, within one percent ([`quantile`]).
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::bail;
+use tokio::time::Instant;
+
+pub mod clickhouse;
+pub mod compare;
+pub mod expect;
+pub mod quantile;
+pub mod report;
+
+use clickhouse::ClickHouse;
+use compare::{Found, compare};
+use expect::Expected;
+use report::Report;
+
+const POLL_EVERY: Duration = Duration::from_secs(2);
+const LINE_EVERY: Duration = Duration::from_secs(10);
+/// Log time beyond the last possible settling before what differs counts as final.
+const MARGIN_MS: i64 = 15_000;
+
+/// What a verification needs to know.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Ledger of the run.
+    pub ledger: PathBuf,
+    /// Base URL of ClickHouse's HTTP interface.
+    pub clickhouse: String,
+    /// User.
+    pub user: String,
+    /// Password.
+    pub password: String,
+    /// How long to wait for what is not there yet.
+    pub wait: Duration,
+    /// Only windows from this minute on, s since the epoch; everything when `None`.
+    pub since_s: Option<u32>,
+}
+
+/// Waits until ClickHouse holds what the ledger says, or cannot come to hold it any more.
+///
+/// # Errors
+/// When the ledger or ClickHouse cannot be read, or the definitions are not those that were played for.
+pub async fn verify(settings: &Settings) -> anyhow::Result<Report> {
+    let clickhouse = ClickHouse::new(&settings.clickhouse, &settings.user, &settings.password)?;
+    let set = clickhouse.active_definitions().await?;
+    let expected = read_ledger(&settings.ledger, &set)?;
+    let begun = Instant::now();
+    let mut next_line = LINE_EVERY;
+    loop {
+        let found = Found::read(&clickhouse, settings.since_s).await?;
+        let comparison = compare(&expected, &found);
+        let final_ms = expected.settled_ms(&set) + MARGIN_MS;
+        let complete = found.log_time_ms.is_some_and(|log_time_ms| log_time_ms >= final_ms);
+        if comparison.is_equal() || complete || begun.elapsed() >= settings.wait {
+            return Ok(Report::new(&expected, comparison, complete, begun.elapsed()));
+        }
+        if begun.elapsed() >= next_line {
+            next_line += LINE_EVERY;
+            let behind_s = found.log_time_ms.map(|log_time_ms| (final_ms - log_time_ms).max(0) / 1000);
+            let behind =
+                behind_s.map_or("nothing read yet".to_owned(), |s| format!("log time {s} s from final"));
+            eprintln!("{} of {} checks equal, {behind}", comparison.equal(), comparison.checks.len());
+        }
+        tokio::time::sleep(POLL_EVERY).await;
+    }
+}
+
+/// What the ledger says must be there.
+///
+/// # Errors
+/// When it cannot be read, or the definitions are not those that were played for.
+pub fn read_ledger(path: &Path, set: &schema::definition::DefinitionSet) -> anyhow::Result<Expected> {
+    let expected = Expected::read(path, set)?;
+    if expected.sessions == 0 {
+        bail!("ledger {} has no session", path.display());
+    }
+    Ok(expected)
+}

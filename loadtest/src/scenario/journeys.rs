@@ -1,25 +1,32 @@
 //! Attempts of journeys, each played to a known end.
 //!
-//! The app declares them by `journey.*` events. While an attempt is open nothing else happens in its session
-//! that a definition could take for its end.
+//! An app either declares an attempt by `journey.*` events ([`declared`]), or does what the definition's matchers
+//! look for ([`plain`]). While an attempt is open nothing else happens in its session that a definition could
+//! take for its end.
 
 use std::borrow::Cow;
 
 use schema::value::Value;
 
 use super::timeline::Timeline;
-use super::{Attribute, TIMEOUT_MS, signals};
-use crate::sample::{scaled, whole_ms};
+use super::{TIMEOUT_MS, signals};
+use crate::sample::whole_ms;
 use crate::truth::{Attempt, Outcome};
+
+mod declared;
+mod plain;
 
 /// A journey of the study app.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Journey {
     pub(super) name: &'static str,
-    /// Steps that the app may report on the way, in their order.
-    pub(super) steps: &'static [&'static str],
-    pub(super) median_ms: u64,
-    pub(super) failures: &'static [&'static str],
+    /// Steps on the way, in their order.
+    steps: &'static [&'static str],
+    median_ms: u64,
+    /// Reasons that the app gives for a failure, empty for none.
+    failures: &'static [&'static str],
+    /// The events that the definition looks for.
+    matched: Option<plain::Matched>,
 }
 
 const JOURNEYS: [(u32, Journey); 3] = [
@@ -30,6 +37,7 @@ const JOURNEYS: [(u32, Journey); 3] = [
             steps: &["page", "video"],
             median_ms: 1_100,
             failures: &["http 503", "decoder", ""],
+            matched: Some(plain::WATCH_LECTURE),
         },
     ),
     (
@@ -39,15 +47,25 @@ const JOURNEYS: [(u32, Journey); 3] = [
             steps: &[],
             median_ms: 350,
             failures: &["http 503", "rejected", ""],
+            matched: Some(plain::SUBMIT_ANSWER),
         },
     ),
-    (2, Journey { name: "sign-in", steps: &[], median_ms: 700, failures: &["wrong password", "http 500"] }),
+    (
+        2,
+        Journey {
+            name: "sign-in",
+            steps: &[],
+            median_ms: 700,
+            failures: &["wrong password", "http 500"],
+            matched: Some(plain::SIGN_IN),
+        },
+    ),
 ];
 
 /// Journeys that the app declares and nobody has defined.
 const UNDEFINED: [Journey; 2] = [
-    Journey { name: "open-library", steps: &[], median_ms: 400, failures: &["offline"] },
-    Journey { name: "share-note", steps: &[], median_ms: 900, failures: &[""] },
+    Journey { name: "open-library", steps: &[], median_ms: 400, failures: &["offline"], matched: None },
+    Journey { name: "share-note", steps: &[], median_ms: 900, failures: &[""], matched: None },
 ];
 
 /// Latencies of successes stay clear of the deadline.
@@ -58,6 +76,10 @@ const LATENCY_MAX_MS: u64 = 28_000;
 pub(super) enum Play {
     Success,
     Failure,
+    /// A failure that a success makes good.
+    Recovery,
+    /// A failure that could have been made good, and silence.
+    NoRecovery,
     Cancel,
     /// Started again, then success.
     Restart,
@@ -73,7 +95,7 @@ pub(super) enum Play {
 impl Play {
     /// Whether the session ends with it: nothing more may be heard until its deadline.
     pub(super) fn ends_session(self) -> bool {
-        matches!(self, Self::Abandon | Self::Silence)
+        matches!(self, Self::NoRecovery | Self::Abandon | Self::Silence)
     }
 }
 
@@ -84,68 +106,76 @@ pub(super) fn draw(timeline: &mut Timeline, last: bool) -> (Journey, Play) {
     } else {
         timeline.sampler.weighted(&JOURNEYS)
     };
+    let last = if last { 1 } else { 0 };
     let play = timeline.sampler.weighted(&[
-        (820, Play::Success),
+        (800, Play::Success),
         (50, Play::Failure),
+        (20, Play::Recovery),
+        (20 * last, Play::NoRecovery),
         (20, Play::Cancel),
         (20, Play::Restart),
         (10, Play::SuccessThenFailure),
         (20, Play::Timeout),
         (10, Play::TooLate),
-        (if last { 60 } else { 0 }, Play::Abandon),
-        (if last { 40 } else { 0 }, Play::Silence),
+        (60 * last, Play::Abandon),
+        (40 * last, Play::Silence),
     ]);
     (journey, play)
 }
 
-/// The events of one attempt, which share the journey's name and its id, where the app gives one.
-struct Declared {
+/// One attempt while it is played.
+struct Running {
     journey: Journey,
-    attempt: Option<String>,
+    style: Style,
     started_ms: u64,
-    reached: Vec<Cow<'static, str>>,
+    reached: Vec<&'static str>,
+}
+
+/// By what the attempt is known.
+#[derive(Debug, Clone)]
+enum Style {
+    /// The app declares it, some with an id of the attempt.
+    Declared { attempt: Option<String> },
+    /// The definition's matchers find it.
+    Plain(plain::Matched),
 }
 
 /// Plays one attempt.
 pub(super) fn attempt(timeline: &mut Timeline, journey: Journey, play: Play, number: u64) {
-    let mut declared = Declared::start(timeline, journey, number);
+    let mut running = Running::start(timeline, journey, number);
     match play {
-        Play::Success => declared.succeed(timeline),
-        Play::Failure => declared.fail(timeline),
-        Play::Cancel => {
-            timeline.wait_between(50, 8_000);
-            declared.event(timeline, "journey.cancel", None, Vec::new());
-            declared.end(timeline, Outcome::Cancelled, "cancelled", None, None);
+        Play::Success => running.succeed(timeline),
+        Play::Failure => running.fail(timeline),
+        Play::Recovery => {
+            running.fail_recoverably(timeline);
+            running.succeed(timeline);
         }
+        Play::NoRecovery => running.fail_for_good(timeline),
+        Play::Cancel => running.cancel(timeline),
         Play::Restart => {
             timeline.wait_between(100, 12_000);
-            let waited_ms = timeline.now_ms - declared.started_ms;
-            let again = Declared::start_again(timeline, &declared);
-            declared.end(timeline, Outcome::Abandoned, "restarted", None, Some(waited_ms));
-            declared = again;
-            declared.succeed(timeline);
+            let again = running.start_again(timeline);
+            let waited_ms = again.started_ms - running.started_ms;
+            running.end(timeline, Outcome::Abandoned, "restarted", None, Some(waited_ms));
+            running = again;
+            running.succeed(timeline);
         }
         Play::SuccessThenFailure => {
-            declared.succeed(timeline);
+            running.succeed(timeline);
             timeline.wait_between(1, 500);
-            let after = Declared { reached: Vec::new(), ..declared };
-            after.event(timeline, "journey.failure", None, vec![("reason", "after the end".into())]);
+            running.emit_failure(timeline);
         }
         Play::Timeout => {
-            declared.reach_some(timeline);
-            timeline.now_ms = declared.started_ms + TIMEOUT_MS;
-            timeline.wait_between(50, 15_000);
-            declared.end(timeline, Outcome::Timeout, "", None, None);
+            running.reach_some(timeline);
+            running.pass_deadline(timeline);
             signals::sign_of_life(timeline);
         }
         Play::TooLate => {
-            declared.reach_some(timeline);
-            timeline.now_ms = declared.started_ms + TIMEOUT_MS;
-            timeline.wait_between(50, 15_000);
-            declared.event(timeline, "journey.success", None, Vec::new());
-            declared.end(timeline, Outcome::Timeout, "", None, None);
+            running.reach_some(timeline);
+            running.pass_deadline(timeline);
+            running.emit_success(timeline, None);
         }
-        Play::Abandon => declared.abandon(timeline),
+        Play::Abandon => running.abandon(timeline),
         Play::Silence => {
             if timeline.sampler.chance(300) {
                 timeline.wait_between(50, 4_000);
@@ -153,55 +183,75 @@ pub(super) fn attempt(timeline: &mut Timeline, journey: Journey, play: Play, num
                 timeline.wait_between(50, 4_000);
                 timeline.come_back();
             }
-            timeline.silent_until_ms = declared.started_ms + TIMEOUT_MS;
-            declared.end(timeline, Outcome::Unknown, "unknown", None, None);
+            running.fall_silent(timeline);
+            running.end(timeline, Outcome::Unknown, "unknown", None, None);
         }
     }
 }
 
-impl Declared {
+impl Running {
     fn start(timeline: &mut Timeline, journey: Journey, number: u64) -> Self {
-        let attempt = timeline.sampler.chance(400).then(|| format!("a{number}"));
-        Self::begin(timeline, journey, attempt)
+        let style = match journey.matched {
+            Some(matched) if !timeline.is_faro && timeline.sampler.chance(400) => Style::Plain(matched),
+            Some(_) | None => {
+                Style::Declared { attempt: timeline.sampler.chance(400).then(|| format!("a{number}")) }
+            }
+        };
+        Self { journey, style, started_ms: 0, reached: Vec::new() }.begin(timeline)
     }
 
-    fn start_again(timeline: &mut Timeline, former: &Self) -> Self {
-        Self::begin(timeline, former.journey, former.attempt.clone())
+    /// Starts the same again while it is open.
+    fn start_again(&self, timeline: &mut Timeline) -> Self {
+        let again =
+            Self { journey: self.journey, style: self.style.clone(), started_ms: 0, reached: Vec::new() };
+        again.begin(timeline)
     }
 
-    fn begin(timeline: &mut Timeline, journey: Journey, attempt: Option<String>) -> Self {
-        let mut declared = Self { journey, attempt, started_ms: 0, reached: Vec::new() };
-        declared.event(timeline, "journey.start", None, Vec::new());
-        declared.started_ms = timeline.now_ms;
-        declared
-    }
-
-    fn event(
-        &self,
-        timeline: &mut Timeline,
-        name: &'static str,
-        duration: Option<Value>,
-        mut more: Vec<(&'static str, Attribute)>,
-    ) {
-        more.push(("journey", self.journey.name.into()));
-        if let Some(attempt) = &self.attempt {
-            more.push(("attempt", attempt.clone().into()));
+    fn begin(mut self, timeline: &mut Timeline) -> Self {
+        match &self.style {
+            Style::Declared { .. } => self.declare(timeline, "journey.start", Vec::new()),
+            Style::Plain(matched) => matched.start(timeline),
         }
-        if let Some(duration) = duration {
-            more.push(("duration_ms", duration.into()));
-        }
-        timeline.event(name, more);
+        self.started_ms = timeline.now_ms;
+        self
     }
 
     fn step(&mut self, timeline: &mut Timeline, step: &'static str) {
-        self.event(timeline, "journey.step", None, vec![("step", step.into())]);
-        self.reached.push(step.into());
+        match &self.style {
+            Style::Declared { .. } => self.declare(timeline, "journey.step", vec![("step", step.into())]),
+            Style::Plain(matched) => matched.step(timeline, step),
+        }
+        self.reached.push(step);
+    }
+
+    fn emit_success(&self, timeline: &mut Timeline, own_clock: Option<Value>) {
+        match &self.style {
+            Style::Declared { .. } => self.declare_success(timeline, own_clock),
+            Style::Plain(matched) => matched.succeed(timeline),
+        }
+    }
+
+    /// Returns the reason that must be counted.
+    fn emit_failure(&self, timeline: &mut Timeline) -> Cow<'static, str> {
+        match &self.style {
+            Style::Declared { .. } => self.declare_failure(timeline),
+            Style::Plain(matched) => matched.fail(timeline),
+        }
+    }
+
+    /// The steps that can be reached before the end: where a step is the success itself, all but that.
+    fn steps_before_end(&self) -> &'static [&'static str] {
+        match &self.style {
+            Style::Declared { .. } => self.journey.steps,
+            Style::Plain(matched) => matched.steps_before_end(),
+        }
     }
 
     /// Reaches the first steps or none, well before the deadline.
     fn reach_some(&mut self, timeline: &mut Timeline) {
-        let steps = timeline.sampler.between(0, self.journey.steps.len() as u64) as usize;
-        for step in &self.journey.steps[..steps] {
+        let steps = self.steps_before_end();
+        let count = timeline.sampler.between(0, steps.len() as u64) as usize;
+        for step in &steps[..count] {
             timeline.wait_between(20, 2_000);
             self.step(timeline, step);
         }
@@ -210,42 +260,61 @@ impl Declared {
     /// Half of the apps' builds say how long it took by their monotonic clock; the others leave it to the
     /// times of the events.
     fn succeed(&mut self, timeline: &mut Timeline) {
-        let took = timeline.sampler.duration(self.journey.median_ms, LATENCY_MAX_MS);
-        let steps = self.journey.steps;
+        let room_ms = LATENCY_MAX_MS.saturating_sub(timeline.now_ms - self.started_ms);
+        let took = timeline.sampler.duration(self.journey.median_ms, room_ms.max(1_000));
+        let steps = self.steps_before_end();
         let share_ms = took.units() / (steps.len() as u64 + 1);
         for step in steps {
             timeline.wait(share_ms.saturating_sub(1));
             self.step(timeline, step);
         }
         timeline.now_ms = timeline.now_ms.max(self.started_ms + took.units());
-        let own_clock = timeline.sampler.chance(500);
-        let (name, more) = if timeline.sampler.chance(500) {
-            ("journey.success", Vec::new())
-        } else {
-            ("journey.end", vec![("outcome", "success".into())])
-        };
-        self.event(timeline, name, own_clock.then_some(took), more);
+        let own_clock = matches!(self.style, Style::Declared { .. }) && timeline.sampler.chance(500);
+        self.emit_success(timeline, own_clock.then_some(took));
+        self.reached = self.journey.steps.to_vec();
         let by_times = whole_ms(timeline.now_ms - self.started_ms);
-        let latency = if own_clock { scaled(took.scaled()) } else { by_times };
-        self.end(timeline, Outcome::Success, "", Some(latency), None);
+        self.end(timeline, Outcome::Success, "", Some(if own_clock { took } else { by_times }), None);
     }
 
     fn fail(&mut self, timeline: &mut Timeline) {
         self.reach_some(timeline);
         timeline.wait_between(30, 6_000);
-        let reason = timeline.sampler.one_of(self.journey.failures);
-        let mut more: Vec<(&'static str, Attribute)> = Vec::new();
-        if !reason.is_empty() {
-            more.push(("reason", reason.into()));
+        let reason = self.emit_failure(timeline);
+        self.end(timeline, Outcome::Failure, reason, None, None);
+    }
+
+    /// A failure after which a success still counts; a declared failure never is one.
+    fn fail_recoverably(&mut self, timeline: &mut Timeline) -> Option<Cow<'static, str>> {
+        timeline.wait_between(30, 3_000);
+        match &self.style {
+            Style::Declared { .. } => None,
+            Style::Plain(matched) => Some(matched.fail_recoverably(timeline)),
         }
-        let name = if timeline.sampler.chance(500) {
-            "journey.failure"
-        } else {
-            more.push(("outcome", "failure".into()));
-            "journey.end"
+    }
+
+    /// No success follows: what could have been made good is a failure after all, whatever the silence is.
+    fn fail_for_good(&mut self, timeline: &mut Timeline) {
+        let reason = self.fail_recoverably(timeline);
+        self.fall_silent(timeline);
+        match reason {
+            Some(reason) => self.end(timeline, Outcome::Failure, reason, None, None),
+            None => self.end(timeline, Outcome::Unknown, "unknown", None, None),
+        }
+    }
+
+    fn cancel(&mut self, timeline: &mut Timeline) {
+        timeline.wait_between(50, 8_000);
+        let cancelled = match &self.style {
+            Style::Declared { .. } => {
+                self.declare(timeline, "journey.cancel", Vec::new());
+                Some(Cow::Borrowed("cancelled"))
+            }
+            Style::Plain(matched) => matched.cancel(timeline).map(Cow::Borrowed),
         };
-        self.event(timeline, name, None, more);
-        self.end(timeline, Outcome::Failure, if reason.is_empty() { "failure" } else { reason }, None, None);
+        match cancelled {
+            Some(reason) => self.end(timeline, Outcome::Cancelled, reason, None, None),
+            None => self.succeed(timeline),
+        }
     }
 
     /// Leaves after a short or a long wait, now and then with a look at something else before.
@@ -268,15 +337,25 @@ impl Declared {
             timeline.wait_between(1, 100);
             timeline.event("session.end", Vec::new());
         }
-        timeline.silent_until_ms = self.started_ms + TIMEOUT_MS;
+        self.fall_silent(timeline);
         self.end(timeline, Outcome::Abandoned, "abandoned", None, Some(waited_ms));
+    }
+
+    fn pass_deadline(&mut self, timeline: &mut Timeline) {
+        timeline.now_ms = self.started_ms + TIMEOUT_MS;
+        timeline.wait_between(50, 15_000);
+        self.end(timeline, Outcome::Timeout, "", None, None);
+    }
+
+    fn fall_silent(&self, timeline: &mut Timeline) {
+        timeline.silent_until_ms = self.started_ms + TIMEOUT_MS;
     }
 
     fn end(
         &self,
         timeline: &mut Timeline,
         outcome: Outcome,
-        reason: &'static str,
+        reason: impl Into<Cow<'static, str>>,
         latency: Option<Value>,
         wait_ms: Option<u64>,
     ) {
@@ -284,10 +363,10 @@ impl Declared {
             journey: Cow::Borrowed(self.journey.name),
             single_event: false,
             outcome,
-            reason: Cow::Borrowed(reason),
+            reason: reason.into(),
             latency,
             wait_ms,
-            reached: self.reached.clone(),
+            reached: self.reached.iter().map(|step| Cow::Borrowed(*step)).collect(),
         });
     }
 }

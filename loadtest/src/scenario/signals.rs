@@ -16,7 +16,7 @@ pub(super) mod standard {
     pub(in crate::scenario) const PAGE_LOAD: &str = "page-load";
     pub(in crate::scenario) const HTTP_CALLS: &str = "http-calls";
     pub(in crate::scenario) const EXCEPTIONS: &str = "exceptions";
-    pub(in crate::scenario) const APP_START: &str = "app-start";
+    pub(in crate::scenario) const INTERACTION: &str = "interaction";
     pub(in crate::scenario) const SCREEN_LOAD: &str = "screen-load";
     pub(in crate::scenario) const WEB_VITALS: [(&str, &str); 5] = [
         ("LCP", "web-vital-lcp"),
@@ -30,6 +30,12 @@ pub(super) mod standard {
 /// A page load in the browser; returns its route.
 pub(super) fn page_load(timeline: &mut Timeline) -> &'static str {
     let route = timeline.sampler.one_of(&ROUTES);
+    page_load_of(timeline, route);
+    route
+}
+
+/// A load of a given page in the browser.
+pub(super) fn page_load_of(timeline: &mut Timeline, route: &'static str) {
     let load = timeline.sampler.duration(900, 20_000);
     timeline.measured(
         "browser.navigation",
@@ -37,7 +43,6 @@ pub(super) fn page_load(timeline: &mut Timeline) -> &'static str {
         vec![("route", route.into()), ("type", "navigate".into())],
     );
     timeline.single(standard::PAGE_LOAD, None, Some(load));
-    route
 }
 
 /// The web vitals of a page; `id` makes the metrics' ids unique. Revisions repeat an id with a larger value.
@@ -121,28 +126,49 @@ pub(super) fn http_call_with(timeline: &mut Timeline, route: &'static str, statu
 pub(super) fn exception(timeline: &mut Timeline) {
     let kind = timeline.sampler.one_of(&ERRORS);
     let fatal = timeline.sampler.chance(300);
+    exception_of(timeline, kind, fatal);
+}
+
+/// An exception of a given type.
+pub(super) fn exception_of(timeline: &mut Timeline, kind: &'static str, fatal: bool) {
     timeline.event(
         "exception",
         vec![("type", kind.into()), ("fatal", fatal.into()), ("message", "answer is undefined".into())],
     );
-    timeline.single(standard::EXCEPTIONS, Some(format!("exception {kind}")), None);
+    timeline.single(standard::EXCEPTIONS, fatal.then(|| format!("exception {kind}")), None);
 }
 
 /// A start of a native app.
 pub(super) fn app_start(timeline: &mut Timeline) {
-    let (kind, median_ms) =
-        timeline.sampler.weighted(&[(5, ("cold", 1_400)), (3, ("warm", 500)), (2, ("hot", 150))]);
+    let (kind, journey, median_ms) = timeline.sampler.weighted(&[
+        (5, ("cold", "app-start-cold", 1_400)),
+        (3, ("warm", "app-start-warm", 500)),
+        (2, ("hot", "app-start-hot", 150)),
+    ]);
     let took = timeline.sampler.duration(median_ms, 20_000);
     timeline.measured("app.start", Some(took), vec![("type", kind.into())]);
-    timeline.single(standard::APP_START, None, Some(took));
+    timeline.single(journey, None, Some(took));
 }
 
 /// A screen of a native app.
 pub(super) fn screen(timeline: &mut Timeline) {
     let name = timeline.sampler.one_of(&SCREENS);
+    screen_of(timeline, name);
+}
+
+/// A given screen of a native app.
+pub(super) fn screen_of(timeline: &mut Timeline, name: &'static str) {
     let took = timeline.sampler.duration(250, 10_000);
     timeline.measured("app.screen", Some(took), vec![("name", name.into())]);
     timeline.single(standard::SCREEN_LOAD, None, Some(took));
+}
+
+/// What a user does, as the app names it.
+pub(super) fn user_action(timeline: &mut Timeline, name: &'static str, reason: Option<&'static str>) {
+    let mut attributes = vec![("name", name.into())];
+    attributes.extend(reason.map(|reason| ("reason", reason.into())));
+    timeline.event("user.action", attributes);
+    timeline.single(standard::INTERACTION, None, None);
 }
 
 /// Something that shows that the session lives: a page or a screen.

@@ -1,0 +1,150 @@
+//! Runs against a server whose behaviour is known: what the ledger says is what the server did.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use loadtest::drive::{Settings, run};
+use loadtest::ledger::{AnswerLine, Fate, Line, SessionLine, read};
+use loadtest::scenario::Profile;
+use loadtest::schedule::{Arrivals, Traffic};
+use loadtest::summary::Summary;
+use tempfile::TempDir;
+
+use crate::server::{Behaviour, Server};
+
+struct Played {
+    summary: Summary,
+    sessions: Vec<SessionLine>,
+    answers: Vec<AnswerLine>,
+    _folder: TempDir,
+}
+
+fn settings(server: &Server, ledger: PathBuf) -> Settings {
+    Settings {
+        ingest: server.url(),
+        traffic: Traffic {
+            rate: 200.0,
+            seconds: 2,
+            seed: 11,
+            profile: Profile::Mixed,
+            arrivals: Arrivals::Constant,
+        },
+        ledger,
+        connections: 16,
+        timeout: Duration::from_secs(10),
+        drain: Duration::from_secs(30),
+    }
+}
+
+async fn play(server: &Server, change: impl FnOnce(&mut Settings)) -> Played {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ledger.jsonl");
+    let mut settings = settings(server, path.clone());
+    change(&mut settings);
+    let summary = run(settings).await.unwrap();
+    let (mut sessions, mut answers) = (Vec::new(), Vec::new());
+    let (_, end) = read(&path, |line| match line {
+        Line::Session(line) => sessions.push(line),
+        Line::Answer(line) => answers.push(line),
+        Line::Run(_) | Line::End(_) => {}
+    })
+    .unwrap();
+    assert_eq!(end.unwrap().sendings, answers.len() as u64);
+    Played { summary, sessions, answers, _folder: folder }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_beacon_of_every_session_is_answered_once_or_twice() {
+    let server = Server::start(|_, _| Behaviour::Answer(202)).await;
+    let played = play(&server, |_| {}).await;
+    assert!(played.summary.is_complete());
+    let mut of_session: BTreeMap<u64, std::collections::BTreeSet<u64>> = BTreeMap::new();
+    for answer in &played.answers {
+        assert_eq!((answer.fate, answer.status, answer.tries), (Fate::Accepted, Some(202), 1));
+        of_session.entry(answer.session).or_default().insert(answer.sequence);
+    }
+    for session in &played.sessions {
+        assert_eq!(of_session[&session.number].len() as u64, session.beacons, "session {}", session.number);
+    }
+    let seen = server.seen.lock().unwrap();
+    assert_eq!(seen.requests, played.answers.len() as u64);
+    let twice = seen.taken.values().filter(|count| **count == 2).count();
+    assert!(twice > 0, "no beacon was sent twice");
+    assert_eq!(seen.taken.len() + twice, played.answers.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_taken_is_tried_again_until_it_is() {
+    // Each beacon is first refused for now, then lost on the way back, then taken.
+    let server = Server::start(|_, tries| match tries {
+        0 => Behaviour::Answer(503),
+        1 => Behaviour::TakeAndHangUp,
+        _ => Behaviour::Answer(202),
+    })
+    .await;
+    let played = play(&server, |settings| settings.traffic.profile = Profile::Tidy).await;
+    assert!(played.summary.is_complete());
+    assert!(played.answers.iter().all(|answer| answer.tries == 3), "{:?}", played.answers);
+    assert_eq!(played.summary.retries, 2 * played.summary.sendings);
+    assert_eq!(played.summary.answers[&503], played.summary.sendings);
+    assert_eq!(played.summary.no_answers["connection broken"], played.summary.sendings);
+    let seen = server.seen.lock().unwrap();
+    assert_eq!(seen.taken.len(), played.answers.len());
+    assert!(seen.taken.values().all(|taken| *taken == 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_is_final_and_no_success() {
+    let server = Server::start(|number, _| Behaviour::Answer(if number % 10 == 0 { 413 } else { 202 })).await;
+    let played = play(&server, |settings| settings.traffic.profile = Profile::Tidy).await;
+    assert!(!played.summary.is_complete());
+    assert_eq!(played.summary.retries, 0);
+    assert_eq!(played.summary.refused, played.summary.answers[&413]);
+    assert_eq!(played.summary.accepted, played.summary.answers[&202]);
+    let refused = played.answers.iter().filter(|answer| answer.fate == Fate::Refused);
+    assert_eq!(refused.count() as u64, played.summary.refused);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_stays_without_an_answer_is_told_from_what_was_never_taken() {
+    let down = Server::start(|_, _| Behaviour::TakeLate(Duration::from_secs(60))).await;
+    let short = |settings: &mut Settings| {
+        settings.traffic.rate = 10.0;
+        settings.timeout = Duration::from_millis(300);
+        settings.drain = Duration::from_secs(1);
+    };
+    let played = play(&down, short).await;
+    assert_eq!(played.summary.unanswered, played.summary.sendings);
+    assert!(played.answers.iter().all(|answer| answer.status.is_none()));
+
+    let overloaded = Server::start(|_, _| Behaviour::Answer(429)).await;
+    let played = play(&overloaded, short).await;
+    assert_eq!(played.summary.refused, played.summary.sendings);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stall_of_the_server_is_seen_in_full() {
+    // From the 100th request on the server stalls for a second, with every connection. At 200 beacons/s about
+    // 200 of them arrive meanwhile; a generator that waited for answers would see 16 slow ones.
+    let stalled = std::sync::Mutex::new(None::<tokio::time::Instant>);
+    let server = Server::start(move |number, _| {
+        let mut stalled = stalled.lock().unwrap();
+        if number == 100 {
+            *stalled = Some(tokio::time::Instant::now() + Duration::from_secs(1));
+        }
+        match *stalled {
+            Some(until) if until > tokio::time::Instant::now() => {
+                Behaviour::TakeLate(until.duration_since(tokio::time::Instant::now()))
+            }
+            _ => Behaviour::Answer(202),
+        }
+    })
+    .await;
+    let played = play(&server, |settings| settings.traffic.profile = Profile::Tidy).await;
+    assert!(played.summary.is_complete());
+    let latency = &played.summary.latency_ms;
+    assert!(latency.p99 > 900.0, "{latency:?}");
+    // Evenly spread arrivals during the stall wait half of it on average: a third of all waited 200 ms or more.
+    assert!(latency.p90 > 500.0, "{latency:?}");
+}
