@@ -1,1 +1,23 @@
-//! Placeholder
+//! The HTTP front door: takes the beacons of web and native clients, turns every wire format into the domain's
+//! types, and answers when they are durable on the log.
+//!
+//! The way of a request: [`endpoint`] reads it ([`body`]), an [`adapter`] turns it into beacons by the rules of
+//! [`admission`], [`log`] writes them to Kafka and knows when they are durable. Adapters and admission are pure:
+//! no clock, no network, no runtime. What beacons mean for journeys is `aggregator`'s.
+
+pub mod adapter;
+pub mod admin;
+pub mod admission;
+pub mod apps;
+pub mod body;
+pub mod checks;
+pub mod clock;
+pub mod config;
+pub mod cors;
+pub mod endpoint;
+pub mod log;
+pub mod metrics;
+pub mod refusal;
+pub mod startup;
+pub mod ticks;
+pub mod user_agent;

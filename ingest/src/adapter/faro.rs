@@ -1,0 +1,253 @@
+//! Grafana Faro's web SDK: `POST /collect`, JSON, one session's signals of a page a request.
+//!
+//! Faro sends an HTTP call up to three times: as a resource entry, as a span, and as an event made from the span. The
+//! resource entries are kept, for they need no tracing; the others are counted as `other_http_source`. Faro stamps no
+//! time of sending, so its clock is only corrected where it runs ahead.
+
+use std::borrow::Cow;
+
+use schema::beacon::Beacon;
+use schema::definition::AppFile;
+
+use crate::admission::attributes::Attributes;
+use crate::admission::scalar::Scalar;
+use crate::admission::{
+    Admission, BeaconBuilder, Draft, Request, check_event_count, cut, identifier, reason, weight,
+};
+use crate::refusal::Refusal;
+
+mod wire;
+
+use wire::{Event, Exception, Measurement, Page, Session, Wire};
+
+/// Initiators of resource entries that are HTTP calls of the page's code.
+const HTTP_INITIATORS: [&str; 2] = ["fetch", "xmlhttprequest"];
+/// Measurements of type `web-vitals` have the metric's value under one of these.
+const VITALS: [&str; 6] = ["lcp", "inp", "cls", "fcp", "ttfb", "fid"];
+/// What the SDK writes where it does not know a page.
+const UNKNOWN: &str = "unknown";
+/// Names that the JavaScript engine gives the errors that it raises itself, and Faro those promises that nobody
+/// caught.
+const ENGINE_ERRORS: [&str; 8] = [
+    "TypeError",
+    "ReferenceError",
+    "RangeError",
+    "SyntaxError",
+    "URIError",
+    "EvalError",
+    "InternalError",
+    "UnhandledRejection",
+];
+
+/// Turns a Faro request into a beacon.
+///
+/// # Errors
+/// When it is no JSON object with `meta`, has too many events, or no valid key.
+pub fn adapt<'a>(request: &Request<'a>) -> Result<Admission<'a>, Refusal> {
+    let wire: Wire<'a> = serde_json::from_slice(request.body).map_err(|error| Refusal::of_json(&error))?;
+    let app = request.app(None)?;
+    let meta = wire.meta.ok_or(Refusal::MissingField("meta"))?;
+    let (events, measurements) = (wire.events.unwrap_or_default(), wire.measurements.unwrap_or_default());
+    let (exceptions, logs) = (wire.exceptions.unwrap_or_default(), wire.logs.unwrap_or_default());
+    let values: usize = measurements.iter().map(|measurement| measurement.values.len().max(1)).sum();
+    check_event_count(events.len() + values + exceptions.len() + logs.len())?;
+    let mut admission = Admission::default();
+    let page = meta.page.unwrap_or_default();
+    let session = meta.session.unwrap_or_default();
+    let beacon = context(request, app, meta.app.unwrap_or_default(), session, &mut admission)?;
+    let mut faro = Faro { builder: BeaconBuilder::new(beacon, app), admission, page };
+    for event in events {
+        faro.add_event(event);
+    }
+    for measurement in measurements {
+        faro.add_measurement(measurement);
+    }
+    for exception in exceptions {
+        faro.add_exception(exception);
+    }
+    faro.count(reason::LOG_NOT_KEPT, logs.len());
+    faro.count(reason::OTHER_HTTP_SOURCE, wire.traces.map_or(0, |traces| traces.spans()));
+    let Faro { builder, mut admission, .. } = faro;
+    admission.push(builder.finish());
+    Ok(admission)
+}
+
+fn context<'a>(
+    request: &Request<'a>,
+    app: &'a AppFile,
+    meta_app: wire::App<'a>,
+    mut session: Session<'a>,
+    admission: &mut Admission<'a>,
+) -> Result<Beacon<'a>, Refusal> {
+    let mut beacon = request.beacon(app);
+    beacon.session =
+        identifier(session.id.into_text().or(request.session.map(Cow::Borrowed)).unwrap_or_default());
+    beacon.id = request.beacon_id(None, &beacon.session);
+    let environment = meta_app.environment.or_empty();
+    if !environment.is_empty() {
+        beacon.environment = cut(environment, admission);
+    }
+    let version = meta_app.version.or_empty();
+    beacon.release = cut(if version.is_empty() { meta_app.release.or_empty() } else { version }, admission);
+    // The SDK does not say at which rate it samples sessions; an app that samples may add it.
+    let rate = session.attributes.take("sample_rate").map_or(Scalar::Null, Scalar::Text);
+    beacon.weight = weight(&rate, &beacon.session)?;
+    if let Some(declared) = &app.segment {
+        beacon.segment = cut(session.attributes.take(declared).unwrap_or_default(), admission);
+    }
+    Ok(beacon)
+}
+
+struct Faro<'a> {
+    builder: BeaconBuilder<'a>,
+    admission: Admission<'a>,
+    page: Page<'a>,
+}
+
+impl<'a> Faro<'a> {
+    fn add_event(&mut self, event: Event<'a>) {
+        let Event { name, timestamp, mut attributes } = event;
+        let name = name.or_empty();
+        let (name, value) = match name.as_ref() {
+            "faro.performance.navigation" => {
+                let value = take_number(&mut attributes, &["pageLoadTime", "duration"]);
+                attributes =
+                    renamed(attributes, &[("name", "url"), ("type", "type"), ("faroNavigationId", "id")]);
+                (Cow::Borrowed("browser.navigation"), value)
+            }
+            "faro.performance.resource" => {
+                let initiator = attributes.get("initiatorType").unwrap_or_default();
+                if !HTTP_INITIATORS.contains(&initiator) {
+                    return self.count(reason::RESOURCE_NOT_HTTP_CALL, 1);
+                }
+                let value = take_number(&mut attributes, &["duration"]);
+                attributes = renamed(
+                    attributes,
+                    &[
+                        ("name", "url"),
+                        ("responseStatus", "status"),
+                        ("method", "method"),
+                        ("requestMethod", "method"),
+                    ],
+                );
+                (Cow::Borrowed("http.client"), value)
+            }
+            "faro.user.action" => {
+                let value = take_number(&mut attributes, &["userActionDuration"]);
+                let action = attributes.take("userActionName").unwrap_or_default();
+                attributes.retain(|name| !name.starts_with("userAction"));
+                attributes.push("name", action);
+                (Cow::Borrowed("user.action"), value)
+            }
+            sdk if sdk.starts_with("faro.tracing.") => return self.count(reason::OTHER_HTTP_SOURCE, 1),
+            "session_start" => (Cow::Borrowed("session.start"), Scalar::Null),
+            "session_resume" => (Cow::Borrowed("session.resume"), Scalar::Null),
+            "session_extend" => (Cow::Borrowed("session.extend"), Scalar::Null),
+            _ => {
+                if let Some(journey) =
+                    attributes.take("journey.name").filter(|_| attributes.get("journey").is_none())
+                {
+                    attributes.push("journey", journey);
+                }
+                (name, Scalar::Null)
+            }
+        };
+        self.add(name, &timestamp, value, attributes);
+    }
+
+    fn add_measurement(&mut self, measurement: Measurement<'a>) {
+        let Measurement { kind, mut values, timestamp, mut context } = measurement;
+        let kind = kind.or_empty();
+        if values.is_empty() {
+            return self.count(reason::INVALID_VALUE, 1);
+        }
+        if kind != "web-vitals" {
+            for (name, value) in values {
+                let mut attributes = context.clone();
+                attributes.push("name", name);
+                self.add(kind.clone(), &timestamp, value, attributes);
+            }
+            return;
+        }
+        let Some(at) = values.iter().position(|(name, _)| VITALS.contains(&name.as_ref())) else {
+            return self.count(reason::MISSING_NAME, 1);
+        };
+        let (name, value) = values.swap_remove(at);
+        let mut attributes = Attributes::default();
+        attributes.push("name", super::web_vitals::upper_case(name));
+        for name in ["id", "rating"] {
+            attributes.push_known(name, context.take(name).unwrap_or_default());
+        }
+        attributes.push_known("type", context.take("navigation_type").unwrap_or_default());
+        // The batch may be sent from the next page already: the navigation is the page that was measured.
+        let navigation = context.take("navigation_entry_id").unwrap_or_default();
+        if navigation != UNKNOWN {
+            attributes.push_known("navigation", navigation);
+        }
+        attributes.push_known("url", self.page.url.clone().or_empty());
+        self.add(Cow::Borrowed("browser.web_vital"), &timestamp, value, attributes);
+    }
+
+    fn add_exception(&mut self, exception: Exception<'a>) {
+        let fatal = is_fatal(&exception);
+        let mut attributes = Attributes::default();
+        attributes.push("fatal", if fatal { "true" } else { "false" });
+        attributes.push_known("type", exception.kind.or_empty());
+        attributes.push_known("message", exception.value.or_empty());
+        self.add(Cow::Borrowed("exception"), &exception.timestamp, Scalar::Null, attributes);
+    }
+
+    fn add(
+        &mut self,
+        name: Cow<'a, str>,
+        timestamp: &Scalar<'a>,
+        value: Scalar<'a>,
+        attributes: Attributes<'a>,
+    ) {
+        // Why an event is rejected is counted in the beacon; Faro's answer does not tell it.
+        let _ = match timestamp.time_ms() {
+            Ok(time_ms) => self.builder.add(Draft { name, time_ms, value, attributes }, &mut self.admission),
+            Err(_) => Err(self.builder.reject(reason::INVALID_TIME, 1)),
+        };
+    }
+
+    fn count(&mut self, reason: &'static str, events: usize) {
+        if events > 0 {
+            self.builder.reject(reason, u32::try_from(events).unwrap_or(u32::MAX));
+        }
+    }
+}
+
+/// Whether nobody caught an exception.
+///
+/// The payload's own `fatal` says so, which newer SDKs set (`pushError(error, {fatal})`); else the app's context,
+/// `fatal` or `handled`. Else there is no sign of which handler saw the error, and a rule stands in: errors that the
+/// JavaScript engine raises itself are taken for uncaught, all others (`Error` and the app's own classes) for reported by
+/// the app. It is wrong for an app that catches a `TypeError` and reports it without `fatal`, and for an `Error` that the
+/// app throws and nobody catches.
+fn is_fatal(exception: &Exception<'_>) -> bool {
+    let said = |name: &str| exception.context.get(name).and_then(|text| text.parse::<bool>().ok());
+    exception
+        .fatal
+        .flag()
+        .or_else(|| said("fatal"))
+        .or_else(|| said("handled").map(|handled| !handled))
+        .unwrap_or_else(|| exception.kind.text().is_some_and(|kind| ENGINE_ERRORS.contains(&kind.as_ref())))
+}
+
+/// Takes the first of `names` that is there.
+fn take_number<'a>(attributes: &mut Attributes<'a>, names: &[&str]) -> Scalar<'a> {
+    names.iter().find_map(|name| attributes.take(name)).map_or(Scalar::Null, Scalar::Text)
+}
+
+/// Only the attributes named, under their new names.
+fn renamed<'a>(mut attributes: Attributes<'a>, names: &[(&str, &'static str)]) -> Attributes<'a> {
+    let mut kept = Attributes::default();
+    for (from, to) in names {
+        kept.push_known(to, attributes.take(from).unwrap_or_default());
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,146 @@
+//! Faro's JSON as far as it is read. Everything is optional: SDKs of several years are in use.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+
+use crate::admission::attributes::Attributes;
+use crate::admission::scalar::Scalar;
+
+#[derive(Deserialize)]
+pub(super) struct Wire<'a> {
+    #[serde(borrow, default)]
+    pub(super) meta: Option<Meta<'a>>,
+    #[serde(borrow, default)]
+    pub(super) events: Option<Vec<Event<'a>>>,
+    #[serde(borrow, default)]
+    pub(super) measurements: Option<Vec<Measurement<'a>>>,
+    #[serde(borrow, default)]
+    pub(super) exceptions: Option<Vec<Exception<'a>>>,
+    #[serde(default)]
+    pub(super) logs: Option<Vec<IgnoredAny>>,
+    #[serde(default)]
+    pub(super) traces: Option<Traces>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Meta<'a> {
+    #[serde(borrow, default)]
+    pub(super) app: Option<App<'a>>,
+    #[serde(borrow, default)]
+    pub(super) session: Option<Session<'a>>,
+    #[serde(borrow, default)]
+    pub(super) page: Option<Page<'a>>,
+}
+
+#[derive(Deserialize, Default)]
+pub(super) struct App<'a> {
+    #[serde(borrow, default)]
+    pub(super) version: Scalar<'a>,
+    #[serde(borrow, default)]
+    pub(super) release: Scalar<'a>,
+    #[serde(borrow, default)]
+    pub(super) environment: Scalar<'a>,
+}
+
+#[derive(Deserialize, Default)]
+pub(super) struct Session<'a> {
+    #[serde(borrow, default)]
+    pub(super) id: Scalar<'a>,
+    #[serde(borrow, default)]
+    pub(super) attributes: Attributes<'a>,
+}
+
+#[derive(Deserialize, Default)]
+pub(super) struct Page<'a> {
+    #[serde(borrow, default)]
+    pub(super) url: Scalar<'a>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Event<'a> {
+    #[serde(borrow, default)]
+    pub(super) name: Scalar<'a>,
+    #[serde(borrow, default)]
+    pub(super) timestamp: Scalar<'a>,
+    #[serde(borrow, default)]
+    pub(super) attributes: Attributes<'a>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Measurement<'a> {
+    #[serde(borrow, default, rename = "type")]
+    pub(super) kind: Scalar<'a>,
+    #[serde(default, deserialize_with = "named_values", borrow)]
+    pub(super) values: Vec<(Cow<'a, str>, Scalar<'a>)>,
+    #[serde(borrow, default)]
+    pub(super) timestamp: Scalar<'a>,
+    #[serde(borrow, default)]
+    pub(super) context: Attributes<'a>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Exception<'a> {
+    #[serde(borrow, default, rename = "type")]
+    pub(super) kind: Scalar<'a>,
+    #[serde(borrow, default)]
+    pub(super) value: Scalar<'a>,
+    #[serde(borrow, default)]
+    pub(super) fatal: Scalar<'a>,
+    #[serde(borrow, default)]
+    pub(super) timestamp: Scalar<'a>,
+    #[serde(borrow, default)]
+    pub(super) context: Attributes<'a>,
+}
+
+/// An OTLP request, of which only the number of spans is wanted.
+#[derive(Deserialize)]
+pub(super) struct Traces {
+    #[serde(default, rename = "resourceSpans")]
+    resources: Vec<Resource>,
+}
+
+#[derive(Deserialize)]
+struct Resource {
+    #[serde(default, rename = "scopeSpans")]
+    scopes: Vec<Scope>,
+}
+
+#[derive(Deserialize)]
+struct Scope {
+    #[serde(default)]
+    spans: Vec<IgnoredAny>,
+}
+
+impl Traces {
+    pub(super) fn spans(&self) -> usize {
+        self.resources.iter().flat_map(|resource| &resource.scopes).map(|scope| scope.spans.len()).sum()
+    }
+}
+
+/// An object in the client's order.
+fn named_values<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<(Cow<'de, str>, Scalar<'de>)>, D::Error> {
+    struct ValuesVisitor;
+
+    impl<'de> Visitor<'de> for ValuesVisitor {
+        type Value = Vec<(Cow<'de, str>, Scalar<'de>)>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object of numbers")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut values = Vec::new();
+            while let Some((name, value)) = map.next_entry::<Scalar<'de>, Scalar<'de>>()? {
+                values.push((name.or_empty(), value));
+            }
+            Ok(values)
+        }
+    }
+
+    deserializer.deserialize_map(ValuesVisitor)
+}

@@ -1,0 +1,144 @@
+//! The web-vitals library: `navigator.sendBeacon(url, JSON.stringify(metric or [metrics]))`, as `text/plain`.
+//!
+//! A metric comes again with the same `id` whenever its value has grown, and the last one counts. The library knows no
+//! session: unless the page adds one as query parameter `session`, each metric is a beacon of its own whose record is
+//! keyed by the metric's id, so that all its values meet in one partition. Metrics carry no time either.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
+
+use crate::admission::attributes::Attributes;
+use crate::admission::scalar::Scalar;
+use crate::admission::{
+    Admission, Admitted, BeaconBuilder, Draft, Request, check_event_count, content_id, identifier,
+};
+use crate::refusal::Refusal;
+
+#[derive(Deserialize)]
+struct Metric<'a> {
+    #[serde(borrow, default)]
+    name: Scalar<'a>,
+    #[serde(borrow, default)]
+    value: Scalar<'a>,
+    #[serde(borrow, default)]
+    rating: Scalar<'a>,
+    #[serde(borrow, default)]
+    id: Scalar<'a>,
+    #[serde(borrow, default, rename = "navigationType")]
+    navigation_type: Scalar<'a>,
+    #[serde(borrow, default, rename = "navigationURL")]
+    navigation_url: Scalar<'a>,
+}
+
+/// One metric or an array of them.
+struct Metrics<'a>(Vec<Metric<'a>>);
+
+/// Turns metrics into beacons: one for all of them where the request names a session, else one each.
+///
+/// # Errors
+/// When the body is neither an object nor an array of objects, holds too many, or there is no valid key.
+pub fn adapt<'a>(request: &Request<'a>) -> Result<Admission<'a>, Refusal> {
+    let app = request.app(None)?;
+    let Metrics(metrics) = serde_json::from_slice(request.body).map_err(|error| Refusal::of_json(&error))?;
+    check_event_count(metrics.len())?;
+    let mut admission = Admission::default();
+    let session = request.session.map(|session| identifier(Cow::Borrowed(session))).unwrap_or_default();
+    if session.is_empty() {
+        for (at, metric) in metrics.into_iter().enumerate() {
+            let group = metric.id.text().map(|id| identifier(Cow::Owned(id.into_owned())));
+            let id = beacon_id(request, &metric, at);
+            let mut builder = BeaconBuilder::new(request.beacon(app), app);
+            add(&mut builder, metric, &mut admission);
+            let mut beacon = builder.finish();
+            beacon.id = Cow::Owned(id);
+            let kafka_key = group.filter(|group| !group.is_empty()).unwrap_or_else(|| beacon.id.clone());
+            admission.admitted.push(Admitted { beacon, kafka_key });
+        }
+    } else if !metrics.is_empty() {
+        let mut beacon = request.beacon(app);
+        beacon.id = request.beacon_id(None, &session);
+        beacon.session = session;
+        let mut builder = BeaconBuilder::new(beacon, app);
+        for metric in metrics {
+            add(&mut builder, metric, &mut admission);
+        }
+        admission.push(builder.finish());
+    }
+    Ok(admission)
+}
+
+/// A hash of the metric's content, so that a repeat is known even in another array.
+fn beacon_id(request: &Request<'_>, metric: &Metric<'_>, at: usize) -> String {
+    let part = |scalar: &Scalar<'_>| scalar.text().unwrap_or_default().into_owned();
+    let content = [
+        part(&metric.name),
+        part(&metric.value),
+        part(&metric.rating),
+        part(&metric.navigation_type),
+        part(&metric.navigation_url),
+    ]
+    .join("\u{0}");
+    let id = part(&metric.id);
+    if id.is_empty() {
+        // Without an id equal metrics of several pages are not repeats: only the same request is.
+        return content_id(&content_id("", request.body), format!("{at}\u{0}{content}").as_bytes());
+    }
+    content_id(&id, content.as_bytes())
+}
+
+fn add<'a>(builder: &mut BeaconBuilder<'a>, metric: Metric<'a>, admission: &mut Admission<'a>) {
+    let name = metric.name.or_empty();
+    let mut attributes = Attributes::default();
+    attributes.push_known("id", metric.id.or_empty());
+    attributes.push_known("rating", metric.rating.or_empty());
+    attributes.push_known("type", metric.navigation_type.or_empty());
+    attributes.push_known("url", metric.navigation_url.or_empty());
+    // A metric without a name has none as an event either. The reason is counted in the beacon.
+    let event = if name.trim().is_empty() { "" } else { "browser.web_vital" };
+    attributes.push_known("name", upper_case(name));
+    let value = if metric.value == Scalar::Null { Scalar::Nested } else { metric.value };
+    let _ = builder.add(Draft { name: Cow::Borrowed(event), time_ms: None, value, attributes }, admission);
+}
+
+/// Names as web.dev writes them.
+pub(super) fn upper_case(name: Cow<'_, str>) -> Cow<'_, str> {
+    if name.bytes().any(|byte| byte.is_ascii_lowercase()) {
+        Cow::Owned(name.to_ascii_uppercase())
+    } else {
+        name
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Metrics<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct MetricsVisitor;
+
+        impl<'de> Visitor<'de> for MetricsVisitor {
+            type Value = Metrics<'de>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a metric or an array of metrics")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                let metric = Metric::deserialize(serde::de::value::MapAccessDeserializer::new(map))?;
+                Ok(Metrics(vec![metric]))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+                let mut metrics = Vec::new();
+                while let Some(metric) = seq.next_element()? {
+                    metrics.push(metric);
+                }
+                Ok(Metrics(metrics))
+            }
+        }
+
+        deserializer.deserialize_any(MetricsVisitor)
+    }
+}
+
+#[cfg(test)]
+mod tests;

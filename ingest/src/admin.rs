@@ -1,0 +1,61 @@
+//! The admin server: metrics, health and readiness. Not for clients' traffic.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use actix_web::HttpResponse;
+use actix_web::web::{self, Data, ServiceConfig};
+use serde_json::json;
+
+use crate::endpoint::not_found;
+use crate::log::Log;
+use crate::metrics::Metrics;
+
+/// Ready while the log has confirmed something within this: a tick is written each second.
+pub const LIVE_WITHIN: Duration = Duration::from_secs(5);
+
+/// What the admin server tells.
+pub struct Admin {
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// The log.
+    pub log: Arc<Log>,
+    /// Whether the process was told to stop.
+    pub stopping: Arc<AtomicBool>,
+}
+
+/// Adds the endpoints.
+pub fn configure(routes: &mut ServiceConfig, admin: &Data<Admin>) {
+    routes
+        .app_data(Data::clone(admin))
+        .route("/metrics", web::get().to(metrics))
+        .route("/healthz", web::get().to(health))
+        .route("/readyz", web::get().to(readiness))
+        .default_service(web::to(not_found));
+}
+
+async fn metrics(admin: Data<Admin>) -> HttpResponse {
+    match admin.metrics.render(&admin.log) {
+        Ok(text) => HttpResponse::Ok().content_type(prometheus::TEXT_FORMAT).body(text),
+        Err(error) => {
+            let detail = error.to_string();
+            HttpResponse::InternalServerError().json(json!({ "error": "metrics", "detail": detail }))
+        }
+    }
+}
+
+async fn health() -> &'static str {
+    "ok\n"
+}
+
+async fn readiness(admin: Data<Admin>) -> HttpResponse {
+    let detail = if admin.stopping.load(Ordering::Relaxed) {
+        "stopping".to_owned()
+    } else if !admin.log.is_live(LIVE_WITHIN) {
+        format!("the log has confirmed nothing for {} s", LIVE_WITHIN.as_secs())
+    } else {
+        return HttpResponse::Ok().body("ready\n");
+    };
+    HttpResponse::ServiceUnavailable().json(json!({ "error": "not_ready", "detail": detail }))
+}

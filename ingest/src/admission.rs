@@ -1,0 +1,306 @@
+//! Admission: the rules by which what a client sent becomes a beacon of the domain, the same for every format.
+//!
+//! [`time`] places events in time, [`attributes`] bounds them and drops what would identify a user, [`scalar`]
+//! reads what SDKs put where a text or number belongs. Formats are the adapters'; Kafka is [`crate::log`]'s.
+
+use std::borrow::Cow;
+
+use schema::beacon::{Beacon, EVENTS_MAX, Event, TEXT_BYTES_MAX, bounded};
+use schema::definition::AppFile;
+use schema::value::Value;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128_with_seed};
+
+use crate::apps::Apps;
+use crate::refusal::Refusal;
+use crate::user_agent::Client;
+
+pub mod attributes;
+pub mod scalar;
+pub mod time;
+
+use attributes::Attributes;
+use scalar::Scalar;
+use time::ClientClock;
+
+/// The largest weight of a beacon: a rate below 1 in this is refused, since keys are public.
+pub const WEIGHT_MAX: u32 = 10_000;
+/// Environment of beacons that do not say theirs.
+const ENVIRONMENT: &str = "production";
+
+/// Reasons for which an event of an accepted beacon is not kept. The names are stable.
+pub mod reason {
+    /// It has no name.
+    pub const MISSING_NAME: &str = "missing_name";
+    /// Its value is not a number, negative, or too large.
+    pub const INVALID_VALUE: &str = "invalid_value";
+    /// Its time is no time.
+    pub const INVALID_TIME: &str = "invalid_time";
+    /// The same HTTP call comes by the app's HTTP source.
+    pub const OTHER_HTTP_SOURCE: &str = "other_http_source";
+    /// A page's images, scripts and styles.
+    pub const RESOURCE_NOT_HTTP_CALL: &str = "resource_not_http_call";
+    /// Free text of the app's log.
+    pub const LOG_NOT_KEPT: &str = "log_not_kept";
+}
+
+/// What an adapter gets of a request.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// The decompressed body.
+    pub body: &'a [u8],
+    /// Write key from header or query.
+    pub write_key: Option<&'a str>,
+    /// Origin of the page; none for clients that are no browsers.
+    pub origin: Option<&'a str>,
+    /// The client's own id of the request, the same on retry.
+    pub idempotency_key: Option<&'a str>,
+    /// Session from a header or the query, for formats whose body need not have one.
+    pub session: Option<&'a str>,
+    /// Country from a proxy's header, empty when not known.
+    pub country: &'a str,
+    /// What the user agent says.
+    pub client: &'a Client,
+    /// When the request was read, ms since the epoch.
+    pub received_at_ms: i64,
+    /// Every app.
+    pub apps: &'a Apps,
+}
+
+impl<'a> Request<'a> {
+    /// The app of the write key: that of header or query, else the body's.
+    ///
+    /// # Errors
+    /// When there is no key, no app has it, or the app does not list the origin.
+    pub fn app(&self, key_of_body: Option<&str>) -> Result<&'a AppFile, Refusal> {
+        self.apps.admit(self.write_key.or(key_of_body).ok_or(Refusal::NoKey)?, self.origin)
+    }
+
+    /// A beacon without events whose context is what the request itself tells.
+    pub fn beacon(&self, app: &'a AppFile) -> Beacon<'a> {
+        Beacon {
+            id: Cow::Borrowed(""),
+            app: Cow::Borrowed(&app.app),
+            environment: Cow::Borrowed(ENVIRONMENT),
+            session: Cow::Borrowed(""),
+            sequence: None,
+            release: Cow::Borrowed(""),
+            platform: Cow::Borrowed(&app.platform),
+            os: Cow::Borrowed(&self.client.os),
+            browser: Cow::Borrowed(&self.client.browser),
+            device_class: Cow::Borrowed(self.client.device_class),
+            country: Cow::Borrowed(self.country),
+            connection: Cow::Borrowed(""),
+            segment: Cow::Borrowed(""),
+            received_at_ms: self.received_at_ms,
+            sent_at_ms: None,
+            bot: self.client.bot,
+            weight: 1,
+            events: Vec::new(),
+            rejected: Vec::new(),
+        }
+    }
+
+    /// The beacon's id: the client's, else the idempotency key, else a hash of session and body.
+    pub fn beacon_id(&self, id_of_body: Option<Cow<'a, str>>, session: &str) -> Cow<'a, str> {
+        let given = id_of_body.or(self.idempotency_key.map(Cow::Borrowed)).filter(|id| !id.is_empty());
+        match given {
+            Some(id) => identifier(id),
+            None => Cow::Owned(content_id(session, self.body)),
+        }
+    }
+}
+
+/// A beacon that may go to the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admitted<'a> {
+    /// The beacon.
+    pub beacon: Beacon<'a>,
+    /// Key of its record: the session; else an id that all beacons repeat which belong together; else its id.
+    pub kafka_key: Cow<'a, str>,
+}
+
+/// What an adapter made of a request.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Admission<'a> {
+    /// The beacons.
+    pub admitted: Vec<Admitted<'a>>,
+    /// Place in the request and reason of the events that were not kept; also counted in their beacon. Only
+    /// formats whose answer tells them fill it.
+    pub rejected: Vec<(usize, &'static str)>,
+    /// Attributes dropped because an event had too many.
+    pub attributes_cut: u64,
+    /// Attributes dropped because they would identify a user.
+    pub identities_dropped: u64,
+    /// Texts cut because they were too long.
+    pub texts_cut: u64,
+}
+
+impl<'a> Admission<'a> {
+    /// An admission of one beacon, keyed by its session, else by its id.
+    pub fn push(&mut self, beacon: Beacon<'a>) {
+        let key = if beacon.session.is_empty() { &beacon.id } else { &beacon.session };
+        let kafka_key = key.clone();
+        self.admitted.push(Admitted { beacon, kafka_key });
+    }
+}
+
+/// An event as an adapter read it, before it is bounded.
+#[derive(Debug)]
+pub struct Draft<'a> {
+    /// Name by the glossary.
+    pub name: Cow<'a, str>,
+    /// The client's time stamp; `None` where the format has none.
+    pub time_ms: Option<i64>,
+    /// The value as it was sent.
+    pub value: Scalar<'a>,
+    /// Attributes, which may hold `duration_ms`, the value of events that have no other.
+    pub attributes: Attributes<'a>,
+}
+
+/// Builds one beacon: gives each event its time, checks values, counts what is rejected.
+#[derive(Debug)]
+pub struct BeaconBuilder<'a> {
+    beacon: Beacon<'a>,
+    clock: ClientClock,
+    app: &'a AppFile,
+}
+
+impl<'a> BeaconBuilder<'a> {
+    /// Begins with a context; `sent_at_ms` in it corrects the client's clock.
+    pub fn new(beacon: Beacon<'a>, app: &'a AppFile) -> Self {
+        let clock = ClientClock::new(beacon.received_at_ms, beacon.sent_at_ms);
+        Self { beacon, clock, app }
+    }
+
+    /// Makes room for this many events.
+    pub fn reserve(&mut self, events: usize) {
+        self.beacon.events.reserve_exact(events);
+    }
+
+    /// Adds an event, or counts why it is rejected.
+    ///
+    /// # Errors
+    /// The reason, which is counted already.
+    pub fn add(&mut self, mut draft: Draft<'a>, admission: &mut Admission<'a>) -> Result<(), &'static str> {
+        if draft.name.trim().is_empty() {
+            return Err(self.reject(reason::MISSING_NAME, 1));
+        }
+        let number = match (draft.value, draft.attributes.take("duration_ms")) {
+            (Scalar::Null, Some(duration)) => Scalar::Text(duration),
+            (value, Some(_) | None) => value,
+        };
+        let value = match value_of(&number) {
+            Ok(value) => value,
+            Err(reason) => return Err(self.reject(reason, 1)),
+        };
+        let placed = self.clock.place(draft.time_ms);
+        let attributes = draft.attributes.admit(&self.app.routes, admission);
+        self.beacon.events.push(Event {
+            name: cut(draft.name, admission),
+            time_ms: placed.time_ms,
+            time_method: placed.method,
+            time_correction_ms: placed.correction_ms,
+            value,
+            attributes,
+        });
+        Ok(())
+    }
+
+    /// Counts `count` events that are not kept, and gives the reason back.
+    pub fn reject(&mut self, reason: &'static str, count: u32) -> &'static str {
+        let rejected = &mut self.beacon.rejected;
+        match rejected.binary_search_by(|(known, _)| known.as_ref().cmp(reason)) {
+            Ok(at) => rejected[at].1 = rejected[at].1.saturating_add(count),
+            Err(at) => rejected.insert(at, (Cow::Borrowed(reason), count)),
+        }
+        reason
+    }
+
+    /// The beacon; its segment, where the context had none, is that of the first event that has the app's
+    /// declared attribute.
+    pub fn finish(mut self) -> Beacon<'a> {
+        if self.beacon.segment.is_empty()
+            && let Some(declared) = &self.app.segment
+            && let Some((_, value)) = self
+                .beacon
+                .events
+                .iter()
+                .flat_map(|event| &event.attributes)
+                .find(|(name, _)| name == declared)
+        {
+            self.beacon.segment = value.clone();
+        }
+        self.beacon
+    }
+}
+
+fn value_of(number: &Scalar<'_>) -> Result<Option<Value>, &'static str> {
+    let value = match number {
+        Scalar::Null => return Ok(None),
+        Scalar::Text(text) => text.parse(),
+        Scalar::Whole(whole) => Value::from_f64(*whole as f64),
+        Scalar::Number(number) => Value::from_f64(*number),
+        Scalar::Flag(_) | Scalar::Nested => return Err(reason::INVALID_VALUE),
+    };
+    value.map(Some).map_err(|_| reason::INVALID_VALUE)
+}
+
+/// Checks the number of events of a request.
+///
+/// # Errors
+/// When there are more than a beacon may hold.
+pub fn check_event_count(count: usize) -> Result<(), Refusal> {
+    if count > EVENTS_MAX { Err(Refusal::TooManyEvents(count)) } else { Ok(()) }
+}
+
+/// Text cut to its bound, and counted.
+pub fn cut<'a>(text: Cow<'a, str>, admission: &mut Admission<'_>) -> Cow<'a, str> {
+    if text.len() <= TEXT_BYTES_MAX {
+        return text;
+    }
+    admission.texts_cut += 1;
+    match text {
+        Cow::Borrowed(text) => Cow::Borrowed(bounded(text)),
+        Cow::Owned(text) => Cow::Owned(bounded(&text).to_owned()),
+    }
+}
+
+/// An id within the bound of texts: a longer one is replaced by its hash, since two that are cut could meet.
+pub fn identifier(id: Cow<'_, str>) -> Cow<'_, str> {
+    if id.len() <= TEXT_BYTES_MAX { id } else { Cow::Owned(content_id("", id.as_bytes())) }
+}
+
+/// Hash of a session and what was sent in it, 32 hex digits.
+pub fn content_id(session: &str, content: &[u8]) -> String {
+    format!("{:032x}", xxh3_128_with_seed(content, xxh3_64(session.as_bytes())))
+}
+
+/// How many beacons one stands for when a session is sampled at `rate`: 1 ÷ rate, whose fraction is rounded up
+/// or down by a hash of the session, so that sums over sessions are unbiased.
+///
+/// # Errors
+/// When the rate is not in (0, 1] or would give more than [`WEIGHT_MAX`].
+pub fn weight(rate: &Scalar<'_>, session: &str) -> Result<u32, Refusal> {
+    let number = match rate {
+        Scalar::Null => return Ok(1),
+        Scalar::Whole(whole) => *whole as f64,
+        Scalar::Number(number) => *number,
+        Scalar::Text(text) => text.trim().parse().unwrap_or(f64::NAN),
+        Scalar::Flag(_) | Scalar::Nested => f64::NAN,
+    };
+    let weight = 1.0 / number;
+    if !(number > 0.0 && number <= 1.0 && weight <= f64::from(WEIGHT_MAX)) {
+        let rate = rate.text().map_or_else(|| "no number".to_owned(), |text| crate::refusal::quoted(&text));
+        return Err(Refusal::InvalidSampleRate { rate, weight_max: WEIGHT_MAX });
+    }
+    // A rate such as 1/3 has no exact number: the nearest whole weight is meant.
+    let nearest = weight.round();
+    if (weight - nearest).abs() < 1e-6 {
+        return Ok(nearest as u32);
+    }
+    let position = (xxh3_64(session.as_bytes()) >> 11) as f64 / (1u64 << 53) as f64;
+    Ok(weight as u32 + u32::from(position < weight.fract()))
+}
+
+#[cfg(test)]
+mod tests;

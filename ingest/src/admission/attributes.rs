@@ -1,0 +1,290 @@
+//! Attributes of an event: bounded, without what identifies a user, URLs turned into routes.
+//!
+//! Nothing here knows a format. Names are those that SDKs and OpenTelemetry use for the same thing.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use schema::beacon::ATTRIBUTES_MAX;
+use schema::route::{Template, route_of};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+
+use super::scalar::Scalar;
+use super::{Admission, cut};
+
+/// The attributes that a client sent, in its order.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Attributes<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
+
+/// What an attribute's name says that it holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Holds {
+    /// Who or where the user is, their browser in full, or what they typed: dropped.
+    Identity,
+    /// A URL or path: becomes `route`.
+    Address,
+    /// A route already.
+    Route,
+    /// Free text in which URLs may stand.
+    Message,
+    /// Anything else.
+    Other,
+}
+
+fn holds(name: &str) -> Holds {
+    match name {
+        "route" | "http.route" => Holds::Route,
+        "url" | "url.full" | "url.path" | "http.url" | "http.target" | "page.url" | "page_url"
+        | "page.path" | "href" | "location" | "path" => Holds::Address,
+        "message" | "exception.message" | "error.message" => Holds::Message,
+        "user"
+        | "username"
+        | "user_name"
+        | "userName"
+        | "user_id"
+        | "userId"
+        | "userid"
+        | "uid"
+        | "user_email"
+        | "userEmail"
+        | "email"
+        | "e-mail"
+        | "mail"
+        | "phone"
+        | "client.address"
+        | "client.ip"
+        | "client_ip"
+        | "ip"
+        | "ip_address"
+        | "http.client_ip"
+        | "net.peer.ip"
+        | "user_agent.original"
+        | "userAgent"
+        | "user_agent"
+        | "http.user_agent"
+        | "url.query"
+        | "url.fragment"
+        | "query"
+        | "session.id"
+        | "device.id"
+        | "device_id"
+        | "deviceId"
+        | "password"
+        | "token"
+        | "authorization"
+        | "cookie" => Holds::Identity,
+        _ if name.starts_with("user.")
+            || name.starts_with("enduser.")
+            || name.starts_with("http.request.header.") =>
+        {
+            Holds::Identity
+        }
+        _ => Holds::Other,
+    }
+}
+
+impl<'a> Attributes<'a> {
+    /// Adds one; the last of a name counts.
+    pub fn push(&mut self, name: impl Into<Cow<'a, str>>, value: impl Into<Cow<'a, str>>) {
+        self.0.push((name.into(), value.into()));
+    }
+
+    /// Adds one unless it is empty.
+    pub fn push_known(&mut self, name: &'static str, value: Cow<'a, str>) {
+        if !value.is_empty() {
+            self.0.push((Cow::Borrowed(name), value));
+        }
+    }
+
+    /// The last value of a name.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value.as_ref())
+    }
+
+    /// Removes a name and gives its last value.
+    pub fn take(&mut self, name: &str) -> Option<Cow<'a, str>> {
+        let at = self.0.iter().rposition(|(known, _)| known == name)?;
+        let (_, value) = self.0.remove(at);
+        self.0.retain(|(known, _)| known != name);
+        Some(value)
+    }
+
+    /// Keeps the attributes of which the closure says so.
+    pub fn retain(&mut self, mut keep: impl FnMut(&str) -> bool) {
+        self.0.retain(|(name, _)| keep(name));
+    }
+
+    /// What may go to the log: bounded, sorted by name, each name once.
+    pub(super) fn admit(
+        mut self,
+        templates: &[Template],
+        admission: &mut Admission<'_>,
+    ) -> Vec<(Cow<'a, str>, Cow<'a, str>)> {
+        let sent = self.0.len();
+        if sent > ATTRIBUTES_MAX {
+            admission.attributes_cut += (sent - ATTRIBUTES_MAX) as u64;
+            self.0.truncate(ATTRIBUTES_MAX);
+        }
+        let has_route = self.0.iter().any(|(name, _)| holds(name) == Holds::Route);
+        self.0.retain_mut(|(name, value)| {
+            let kept = match holds(name) {
+                Holds::Identity => {
+                    admission.identities_dropped += 1;
+                    false
+                }
+                Holds::Address if has_route => false,
+                Holds::Address | Holds::Route => {
+                    *name = Cow::Borrowed("route");
+                    *value = Cow::Owned(route_of(value, templates));
+                    true
+                }
+                Holds::Message => {
+                    if value.contains("://") || value.contains('@') {
+                        *value = Cow::Owned(without_addresses(value));
+                    }
+                    true
+                }
+                Holds::Other => {
+                    if value.contains("://") {
+                        *value = Cow::Owned(route_of(value, templates));
+                    }
+                    let is_mail = is_mail_address(value);
+                    admission.identities_dropped += u64::from(is_mail);
+                    !is_mail
+                }
+            };
+            if kept {
+                *name = cut(std::mem::take(name), admission);
+                *value = cut(std::mem::take(value), admission);
+            }
+            kept && !name.is_empty()
+        });
+        // The sort is stable and the last of equal names is to count: it takes the place of the one before.
+        self.0.sort_by(|a, b| a.0.cmp(&b.0));
+        self.0.dedup_by(|later, earlier| {
+            let same = later.0 == earlier.0;
+            if same {
+                std::mem::swap(later, earlier);
+            }
+            same
+        });
+        self.0
+    }
+}
+
+fn is_mail_address(text: &str) -> bool {
+    text.split_once('@').is_some_and(|(user, host)| {
+        !user.is_empty() && host.contains('.') && !text.contains(char::is_whitespace)
+    })
+}
+
+/// A message whose URLs have lost their query and fragment, and whose mail addresses are gone.
+fn without_addresses(message: &str) -> String {
+    let mut text = String::with_capacity(message.len());
+    for (at, word) in message.split(' ').enumerate() {
+        if at > 0 {
+            text.push(' ');
+        }
+        if word.contains("://") {
+            text.push_str(word.split(['?', '#']).next().unwrap_or_default());
+        } else if is_mail_address(word) {
+            text.push_str(":mail");
+        } else {
+            text.push_str(word);
+        }
+    }
+    text
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Attributes<'a> {
+    /// A JSON object; nested values have no text and are left out.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AttributesVisitor;
+
+        impl<'de> Visitor<'de> for AttributesVisitor {
+            type Value = Attributes<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of attributes")
+            }
+
+            fn visit_unit<E>(self) -> Result<Self::Value, E> {
+                Ok(Attributes::default())
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut attributes = Vec::with_capacity(map.size_hint().unwrap_or(4).min(ATTRIBUTES_MAX));
+                while let Some((name, value)) = map.next_entry::<Scalar<'de>, Scalar<'de>>()? {
+                    if let (Some(name), Some(value)) = (name.into_text(), value.into_text()) {
+                        attributes.push((name, value));
+                    }
+                }
+                Ok(Attributes(attributes))
+            }
+        }
+
+        deserializer.deserialize_any(AttributesVisitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use schema::beacon::TEXT_BYTES_MAX;
+
+    fn admit(json: &str) -> (Vec<(String, String)>, Admission<'static>) {
+        let templates = [Template::try_from("/lectures/:lecture".to_owned()).unwrap()];
+        let mut admission = Admission::default();
+        let attributes =
+            serde_json::from_str::<Attributes<'_>>(json).unwrap().admit(&templates, &mut admission);
+        (attributes.into_iter().map(|(name, value)| (name.into(), value.into())).collect(), admission)
+    }
+
+    fn check(json: &str, expect: &[(&str, &str)]) {
+        let found = admit(json).0;
+        let found: Vec<_> = found.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        assert_eq!(found, expect, "{json}");
+    }
+
+    #[test]
+    fn attributes_are_sorted_and_the_last_of_a_name_counts() {
+        check(r#"{"b":1,"a":true,"b":"x","":"y","c":[1],"d":null}"#, &[("a", "true"), ("b", "x")]);
+    }
+
+    #[test]
+    fn addresses_become_routes() {
+        check(r#"{"url.full":"https://h/lectures/intro?u=1"}"#, &[("route", "/lectures/:lecture")]);
+        check(r#"{"http.url":"https://h/u/12345678/x"}"#, &[("route", "/u/:id/x")]);
+        check(r#"{"url":"/ignored","route":"/lectures/7"}"#, &[("route", "/lectures/:lecture")]);
+        check(r#"{"referrer":"https://h/a?token=1#x"}"#, &[("referrer", "/a")]);
+    }
+
+    #[test]
+    fn what_identifies_a_user_is_dropped() {
+        check(
+            r#"{"user.id":"u-1","enduser.id":"x","email":"a@b.example","contact":"a@b.example","ip":"10.0.0.1",
+                "url.query":"q=1","user_agent.original":"Mozilla","session.id":"s","grade":"jhs2","at":"3 @ x.y"}"#,
+            &[("at", "3 @ x.y"), ("grade", "jhs2")],
+        );
+        check(
+            r#"{"message":"no answer from https://h/a?user=1#t for me@b.example, sorry"}"#,
+            &[("message", "no answer from https://h/a for :mail sorry")],
+        );
+    }
+
+    #[test]
+    fn what_is_too_much_is_cut_and_counted() {
+        let many = |count: usize| {
+            let fields: Vec<_> = (0..count).map(|at| format!("\"a{at:03}\":1")).collect();
+            format!("{{{}}}", fields.join(","))
+        };
+        let (kept, admission) = admit(&many(ATTRIBUTES_MAX));
+        assert_eq!((kept.len(), admission.attributes_cut), (ATTRIBUTES_MAX, 0));
+        let (kept, admission) = admit(&many(ATTRIBUTES_MAX + 3));
+        assert_eq!((kept.len(), admission.attributes_cut), (ATTRIBUTES_MAX, 3));
+        let (kept, admission) = admit(&format!("{{\"a\":\"{}\"}}", "x".repeat(TEXT_BYTES_MAX)));
+        assert_eq!((kept[0].1.len(), admission.texts_cut), (TEXT_BYTES_MAX, 0));
+        let (kept, admission) = admit(&format!("{{\"a\":\"{}\"}}", "x".repeat(TEXT_BYTES_MAX + 1)));
+        assert_eq!((kept[0].1.len(), admission.texts_cut), (TEXT_BYTES_MAX, 1));
+    }
+}

@@ -1,0 +1,89 @@
+//! What must hold of Kafka before a socket opens: a topic whose time is the broker's.
+
+use std::time::Duration;
+
+use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::KafkaError;
+
+use crate::clock;
+use crate::config::KafkaConfig;
+use crate::log::{Log, producer_config};
+
+/// A broker that starts together with this process gets this long to answer.
+const DEPENDENCY_WAIT: Duration = Duration::from_secs(30);
+const BROKER_TIMEOUT: Duration = Duration::from_secs(5);
+const RETRY_DELAY: Duration = Duration::from_millis(500);
+/// The setting that log time depends on, and its value.
+const TIMESTAMP_TYPE: (&str, &str) = ("message.timestamp.type", "LogAppendTime");
+
+/// Why the process refuses to start.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckError {
+    /// Kafka does not answer.
+    #[error("kafka at {brokers} does not answer: {source}")]
+    KafkaAway {
+        /// Brokers as configured.
+        brokers: String,
+        /// What librdkafka said.
+        source: KafkaError,
+    },
+    /// The topic is not there.
+    #[error("topic {0} does not exist: create it with message.timestamp.type=LogAppendTime")]
+    TopicMissing(String),
+    /// The log's time would be the producers'.
+    #[error(
+        "topic {topic} has message.timestamp.type={found}, but log time must be the broker's: set it to LogAppendTime"
+    )]
+    TimestampType {
+        /// The topic.
+        topic: String,
+        /// Its setting.
+        found: String,
+    },
+}
+
+/// A client that only asks; its failures are told by who asks.
+struct Quiet;
+
+impl ClientContext for Quiet {
+    fn log(&self, _: RDKafkaLogLevel, _: &str, _: &str) {}
+    fn error(&self, _: KafkaError, _: &str) {}
+}
+
+/// Checks the topic.
+///
+/// # Errors
+/// Says what is missing or set wrong.
+pub async fn check_topic(kafka: &KafkaConfig, log: &std::sync::Arc<Log>) -> Result<(), CheckError> {
+    let away = |source| CheckError::KafkaAway { brokers: kafka.brokers.clone(), source };
+    let deadline = clock::monotonic() + DEPENDENCY_WAIT;
+    let partitions = loop {
+        let log = std::sync::Arc::clone(log);
+        let asked = tokio::task::spawn_blocking(move || log.partitions(BROKER_TIMEOUT)).await;
+        match asked.unwrap_or(Err(KafkaError::Canceled)) {
+            Ok(partitions) => break partitions,
+            Err(source) if clock::monotonic() >= deadline => return Err(away(source)),
+            Err(error) => tracing::info!(%error, brokers = kafka.brokers, "waiting for kafka"),
+        }
+        tokio::time::sleep(RETRY_DELAY).await;
+    };
+    if partitions == 0 {
+        return Err(CheckError::TopicMissing(kafka.topic.clone()));
+    }
+    let admin: AdminClient<Quiet> = producer_config(kafka).create_with_context(Quiet).map_err(away)?;
+    let options = AdminOptions::new().request_timeout(Some(BROKER_TIMEOUT));
+    let answers =
+        admin.describe_configs(&[ResourceSpecifier::Topic(&kafka.topic)], &options).await.map_err(away)?;
+    let found = answers
+        .into_iter()
+        .filter_map(Result::ok)
+        .find_map(|resource| resource.get(TIMESTAMP_TYPE.0).and_then(|entry| entry.value.clone()))
+        .unwrap_or_else(|| "unknown".into());
+    if found == TIMESTAMP_TYPE.1 {
+        Ok(())
+    } else {
+        Err(CheckError::TimestampType { topic: kafka.topic.clone(), found })
+    }
+}

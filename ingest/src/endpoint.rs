@@ -1,0 +1,226 @@
+//! The public endpoints: a request comes in, is admitted, made durable and answered.
+//!
+//! The order matters: what can be refused without the body is refused first, and nothing is answered 202 before
+//! every record of the request is acknowledged. What a body means is its adapter's.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderMap};
+use actix_web::web::{self, Bytes, Data, Payload, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse, guard};
+use schema::record::encode_beacon;
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::adapter::Format;
+use crate::admission::{Admission, Request};
+use crate::apps::Apps;
+use crate::config::Config;
+use crate::log::{Log, LogError, LogRecord};
+use crate::metrics::Metrics;
+use crate::refusal::Refusal;
+use crate::user_agent::{Cache, Client, Families};
+use crate::{body, clock, cors};
+
+/// Answers about user agents that each half of a worker's cache holds.
+const CLIENTS_HALF_MAX: usize = 4_096;
+/// Bytes of a user agent that are looked at, and remembered.
+const USER_AGENT_BYTES_MAX: usize = 512;
+/// A record's buffer that has grown beyond this is not kept for the next one.
+const BUFFER_BYTES_KEPT_MAX: usize = 64 << 10;
+
+/// What every request needs.
+pub struct Service {
+    /// Configuration.
+    pub config: Config,
+    /// Who may send.
+    pub apps: Apps,
+    /// User agents.
+    pub families: Families,
+    /// Where beacons go.
+    pub log: Arc<Log>,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+}
+
+/// What one worker thread reuses between requests.
+struct Worker {
+    clients: RefCell<Cache>,
+    buffer: RefCell<Vec<u8>>,
+}
+
+/// Parameters of the query that clients without headers use.
+#[derive(Debug, Default, Deserialize)]
+struct Query {
+    key: Option<String>,
+    session: Option<String>,
+}
+
+/// Adds the endpoints.
+pub fn configure(routes: &mut ServiceConfig, service: &Data<Service>) {
+    routes.app_data(Data::clone(service));
+    routes.app_data(Data::new(Rc::new(Worker {
+        clients: RefCell::new(Cache::new(CLIENTS_HALF_MAX)),
+        buffer: RefCell::new(Vec::new()),
+    })));
+    for format in Format::ALL {
+        let receive =
+            move |request, payload, service, worker| receive(format, request, payload, service, worker);
+        let preflight = move |request, service| preflight(format, request, service);
+        routes.service(
+            web::resource(service.config.paths.of(format))
+                .route(web::post().to(receive))
+                .route(web::route().guard(guard::Options()).to(preflight))
+                .default_service(web::to(wrong_method)),
+        );
+    }
+}
+
+async fn receive(
+    format: Format,
+    request: HttpRequest,
+    payload: Payload,
+    service: Data<Service>,
+    worker: Data<Rc<Worker>>,
+) -> HttpResponse {
+    let _in_flight = service.metrics.begin();
+    let mut response = match accept(format, &request, payload, &service, &worker).await {
+        Ok(response) => response,
+        Err(refusal) => refuse(Some(format), &refusal, &service),
+    };
+    cors::expose(response.headers_mut(), request.headers().get(header::ORIGIN), &service.apps);
+    response
+}
+
+async fn accept(
+    format: Format,
+    request: &HttpRequest,
+    payload: Payload,
+    service: &Service,
+    worker: &Worker,
+) -> Result<HttpResponse, Refusal> {
+    let headers = request.headers();
+    let query = query_of(request);
+    let origin = cors::origin_of(request);
+    let write_key = text_of(headers, "x-api-key").or(query.key.as_deref());
+    if let Some(key) = write_key {
+        service.apps.admit(key, origin)?;
+    }
+    body::check_content_type(request)?;
+    let body: Bytes = body::read(request, payload, &service.config.limits).await?;
+    let client = client_of(headers, service, worker);
+    let parts = Request {
+        body: &body,
+        write_key,
+        origin,
+        idempotency_key: text_of(headers, "idempotency-key"),
+        session: text_of(headers, "x-faro-session-id").or(query.session.as_deref()),
+        country: country_of(headers, &service.config.country_header),
+        client: &client,
+        received_at_ms: clock::wall_ms(),
+        apps: &service.apps,
+    };
+    let admission = format.adapt(&parts)?;
+    let started = clock::monotonic();
+    let record_bytes = make_durable(&admission, &service.log, worker).await.map_err(|error| match error {
+        LogError::QueueFull => Refusal::NotDurable("too many beacons wait for the log"),
+        LogError::NotConfirmed => Refusal::NotDurable("the log did not confirm in time"),
+        LogError::TooLarge => Refusal::RecordTooLarge,
+    })?;
+    let seconds = clock::monotonic().duration_since(started).as_secs_f64();
+    service.metrics.count_durable(format, &admission, record_bytes, seconds);
+    let events = admission.admitted.iter().map(|admitted| admitted.beacon.events.len()).sum();
+    Ok(format.answer(events, &admission.rejected))
+}
+
+/// Writes every beacon and waits for the acknowledgement of all of them.
+async fn make_durable(admission: &Admission<'_>, log: &Log, worker: &Worker) -> Result<usize, LogError> {
+    let records = admission.admitted.len();
+    if records == 0 {
+        return Ok(0);
+    }
+    let delivery = log.begin(records);
+    let mut record_bytes = 0;
+    let mut refused = None;
+    let mut buffer = worker.buffer.take();
+    for (at, admitted) in admission.admitted.iter().enumerate() {
+        buffer = encode_beacon(&admitted.beacon, buffer);
+        record_bytes += buffer.len();
+        if let Err(error) = log.append(LogRecord { key: &admitted.kafka_key, content: &buffer }, &delivery) {
+            log.give_up(&delivery, records - at);
+            refused = Some(error);
+            break;
+        }
+    }
+    if buffer.capacity() <= BUFFER_BYTES_KEPT_MAX {
+        worker.buffer.replace(buffer);
+    }
+    if let Some(error) = refused {
+        return Err(error);
+    }
+    delivery.confirmed().await?;
+    Ok(record_bytes)
+}
+
+async fn preflight(format: Format, request: HttpRequest, service: Data<Service>) -> HttpResponse {
+    let mut response = match cors::preflight(&request, &service.apps) {
+        Ok(response) => {
+            service.metrics.count_preflight(format);
+            response
+        }
+        Err(refusal) => refuse(Some(format), &refusal, &service),
+    };
+    cors::expose(response.headers_mut(), request.headers().get(header::ORIGIN), &service.apps);
+    response
+}
+
+fn refuse(format: Option<Format>, refusal: &Refusal, service: &Service) -> HttpResponse {
+    let status = refusal.status();
+    service.metrics.count_refused(format, status.as_u16(), refusal.error());
+    let mut response = HttpResponse::build(status);
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.insert_header((header::RETRY_AFTER, service.config.retry_after_s));
+    }
+    response.json(json!({ "error": refusal.error(), "detail": refusal.to_string() }))
+}
+
+/// The answer where no endpoint is.
+pub async fn not_found() -> HttpResponse {
+    HttpResponse::NotFound().json(json!({ "error": "not_found", "detail": "no endpoint has this path" }))
+}
+
+async fn wrong_method() -> HttpResponse {
+    HttpResponse::MethodNotAllowed()
+        .insert_header((header::ALLOW, "POST, OPTIONS"))
+        .json(json!({ "error": "method_not_allowed", "detail": "want POST" }))
+}
+
+fn client_of(headers: &HeaderMap, service: &Service, worker: &Worker) -> Rc<Client> {
+    let text = text_of(headers, "user-agent").unwrap_or_default();
+    let text = &text[..text.floor_char_boundary(USER_AGENT_BYTES_MAX)];
+    worker.clients.borrow_mut().get(text, |text| service.families.parse(text))
+}
+
+fn country_of<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
+    if name.is_empty() {
+        return "";
+    }
+    text_of(headers, name)
+        .filter(|country| country.len() == 2 && country.bytes().all(|byte| byte.is_ascii_uppercase()))
+        .unwrap_or_default()
+}
+
+fn query_of(request: &HttpRequest) -> Query {
+    let query = request.query_string();
+    if query.is_empty() {
+        return Query::default();
+    }
+    web::Query::<Query>::from_query(query).map(web::Query::into_inner).unwrap_or_default()
+}
+
+fn text_of<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok().filter(|text| !text.is_empty())
+}

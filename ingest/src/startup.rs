@@ -1,0 +1,182 @@
+//! Starting and stopping the whole: checks, producer, both servers, ticks.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use actix_web::dev::{Server, ServerHandle};
+use actix_web::web::{self, Data};
+use actix_web::{App, HttpServer};
+use tokio::task::JoinHandle;
+
+use crate::admin::{self, Admin};
+use crate::apps::{Apps, AppsError};
+use crate::checks::{self, CheckError};
+use crate::config::Config;
+use crate::endpoint::{self, Service};
+use crate::log::Log;
+use crate::metrics::Metrics;
+use crate::ticks;
+use crate::user_agent::{Families, FamiliesError};
+
+/// An idle connection is kept this long for the next beacon of its client.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+/// Time for a request's head.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long what a refused client still sends is read, so that it can read the answer.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// Why the process does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The app files.
+    #[error("apps_dir: {0}")]
+    Apps(#[from] AppsError),
+    /// The embedded database.
+    #[error(transparent)]
+    Families(#[from] FamiliesError),
+    /// A property that librdkafka refuses.
+    #[error("kafka.properties: {0}")]
+    Properties(rdkafka::error::KafkaError),
+    /// Kafka or the topic.
+    #[error(transparent)]
+    Check(#[from] CheckError),
+    /// Names of metrics.
+    #[error("metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
+    /// An address is in use, or not ours.
+    #[error("{key} = {address}: {source}")]
+    Bind {
+        /// Key of the configuration.
+        key: &'static str,
+        /// Address.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// A running server.
+pub struct Ingest {
+    address: SocketAddr,
+    admin_address: SocketAddr,
+    public: ServerHandle,
+    admin: ServerHandle,
+    tasks: Vec<JoinHandle<()>>,
+    log: Arc<Log>,
+    stopping: Arc<AtomicBool>,
+    shutdown_timeout: Duration,
+}
+
+impl Ingest {
+    /// Checks what the guarantees need, then opens the sockets.
+    ///
+    /// # Errors
+    /// Says what is missing, in use or set wrong.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        let apps = Apps::load(&config.apps_dir)?;
+        let families = Families::load()?;
+        let log = Arc::new(Log::new(&config.kafka).map_err(StartError::Properties)?);
+        checks::check_topic(&config.kafka, &log).await?;
+        let metrics = Arc::new(Metrics::new()?);
+        let stopping = Arc::new(AtomicBool::new(false));
+        let shutdown_timeout = Duration::from_secs(config.shutdown_timeout_s);
+        let admin_service = Data::new(Admin {
+            metrics: Arc::clone(&metrics),
+            log: Arc::clone(&log),
+            stopping: Arc::clone(&stopping),
+        });
+        let (admin, admin_address) = bind_admin(admin_service, config.admin_listen)?;
+        let (listen, workers) = (config.listen, config.workers);
+        let service = Data::new(Service { config, apps, families, log: Arc::clone(&log), metrics });
+        let (public, address) = bind_public(service, listen, workers, shutdown_timeout)?;
+        let (public_handle, admin_handle) = (public.handle(), admin.handle());
+        let tasks = vec![
+            tokio::spawn(ticks::run(Arc::clone(&log))),
+            tokio::spawn(async { drop(public.await) }),
+            tokio::spawn(async { drop(admin.await) }),
+        ];
+        Ok(Self {
+            address,
+            admin_address,
+            public: public_handle,
+            admin: admin_handle,
+            tasks,
+            log,
+            stopping,
+            shutdown_timeout,
+        })
+    }
+
+    /// Where clients send to.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where metrics and health are.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin_address
+    }
+
+    /// Waits until the producer can go on no more, which only a new process mends. Gives the reason.
+    pub async fn broken(&self) -> String {
+        self.log.broken().await
+    }
+
+    /// Stops accepting, answers what is in flight, and waits until the log has everything.
+    pub async fn stop(self) {
+        self.stopping.store(true, Ordering::Relaxed);
+        self.public.stop(true).await;
+        for task in &self.tasks {
+            task.abort();
+        }
+        let (log, timeout) = (Arc::clone(&self.log), self.shutdown_timeout);
+        match tokio::task::spawn_blocking(move || log.flush(timeout)).await {
+            Ok(Ok(())) | Err(_) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(%error, queued = self.log.queued(), "records are lost at the end")
+            }
+        }
+        self.admin.stop(true).await;
+    }
+}
+
+fn bind_public(
+    service: Data<Service>,
+    listen: SocketAddr,
+    workers: usize,
+    shutdown_timeout: Duration,
+) -> Result<(Server, SocketAddr), StartError> {
+    let app = move || {
+        App::new()
+            .configure(|routes| endpoint::configure(routes, &service))
+            .default_service(web::to(endpoint::not_found))
+    };
+    let mut server = HttpServer::new(app)
+        .keep_alive(KEEP_ALIVE)
+        .client_request_timeout(HEAD_TIMEOUT)
+        .client_disconnect_timeout(LINGER)
+        .shutdown_timeout(shutdown_timeout.as_secs())
+        .disable_signals();
+    if workers > 0 {
+        server = server.workers(workers);
+    }
+    bound(server.bind(listen).map(|server| (server.addrs(), server.run())), "listen", listen)
+}
+
+fn bind_admin(admin: Data<Admin>, listen: SocketAddr) -> Result<(Server, SocketAddr), StartError> {
+    let app = move || App::new().configure(|routes| admin::configure(routes, &admin));
+    let server = HttpServer::new(app).workers(1).shutdown_timeout(1).disable_signals();
+    bound(server.bind(listen).map(|server| (server.addrs(), server.run())), "admin_listen", listen)
+}
+
+fn bound(
+    server: io::Result<(Vec<SocketAddr>, Server)>,
+    key: &'static str,
+    listen: SocketAddr,
+) -> Result<(Server, SocketAddr), StartError> {
+    let (addresses, server) = server.map_err(|source| StartError::Bind { key, address: listen, source })?;
+    Ok((server, addresses.first().copied().unwrap_or(listen)))
+}
