@@ -25,10 +25,12 @@ use crate::rejects::Rejects;
 use crate::writer::WriterContext;
 
 mod context;
+mod drain;
 mod partition;
 mod queue;
 
 pub(crate) use context::KafkaConsumer;
+pub use drain::drain;
 
 use context::LogContext;
 use partition::Partition;
