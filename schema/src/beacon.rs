@@ -153,10 +153,11 @@ impl<'de> Deserialize<'de> for Borrowed<'de> {
     }
 }
 
+/// A name and its text.
+type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);
+
 /// Reads pairs of texts without copying them: an allocation for each would be most of a record's cost.
-fn borrowed_pairs<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Vec<(Cow<'de, str>, Cow<'de, str>)>, D::Error> {
+fn borrowed_pairs<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Pair<'de>>, D::Error> {
     let pairs = Vec::<(Borrowed<'de>, Borrowed<'de>)>::deserialize(deserializer)?;
     Ok(pairs.into_iter().map(|(name, value)| (name.0, value.0)).collect())
 }

@@ -21,10 +21,14 @@ mod spelling;
 pub use error::{DefinitionError, Problem};
 
 use journey::JourneyFile;
+use quantity::is_share;
 use spelling::nearest;
 
 /// The kinds of files, by their leading key.
 const KINDS: [&str; 5] = ["journey", "app", "policy", "product", "owner"];
+
+/// Characters of names, which become labels.
+const NAME_CHARS_MAX: usize = 64;
 
 /// What an error budget is for: when it is spent to a level, who does what.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -114,6 +118,9 @@ impl<'t> Folder<'t> {
 
     fn try_add(&mut self, path: &'t str, text: &'t str) -> Result<(), Problem> {
         let mapping: Mapping = parse(path, text)?;
+        if mapping.is_empty() {
+            return Err(Problem::at(path, text, "", "the file is empty".to_owned()));
+        }
         let keys: Vec<&str> = mapping.keys().filter_map(Yaml::as_str).collect();
         let kind = KINDS.into_iter().find(|kind| keys.first() == Some(kind));
         match kind {
@@ -146,6 +153,7 @@ impl<'t> Folder<'t> {
 
     fn resolve(mut self) -> Result<(Vec<AppFile>, Vec<Journey>), DefinitionError> {
         self.check_apps();
+        self.check_policies();
         let apps: BTreeSet<&str> = self.apps.iter().map(|app| app.content.app.as_str()).collect();
         let mut policies: BTreeSet<&str> =
             self.policies.iter().map(|file| file.content.policy.as_str()).collect();
@@ -187,6 +195,22 @@ impl<'t> Folder<'t> {
         Ok((apps, journeys.into_values().collect()))
     }
 
+    /// Policies are named once, and say for which share of the budget they speak.
+    fn check_policies(&mut self) {
+        let mut names = BTreeMap::new();
+        for Sourced { path, text, content } in &self.policies {
+            if let Some(other) = names.insert(content.policy.as_str(), *path) {
+                let message = format!("policy `{}` is in {other} as well; names are unique", content.policy);
+                self.problems.push(Problem::at(path, text, &content.policy, message));
+            }
+            for action in content.actions.iter().filter(|action| !is_share(&action.budget_left)) {
+                let message =
+                    format!("`budget_left` is `{}`, but must be a share from 0% to 100%", action.budget_left);
+                self.problems.push(Problem::at(path, text, &action.budget_left, message));
+            }
+        }
+    }
+
     /// App names and write keys must each belong to one app.
     fn check_apps(&mut self) {
         let mut names = BTreeMap::new();
@@ -195,6 +219,16 @@ impl<'t> Folder<'t> {
             if let Some(other) = names.insert(content.app.as_str(), *path) {
                 let message = format!("app `{}` is in {other} as well; names are unique", content.app);
                 self.problems.push(Problem::at(path, text, &content.app, message));
+            }
+            if !is_name(&content.app) {
+                let message = format!("app {}", name_rule(&content.app));
+                self.problems.push(Problem::at(path, text, &content.app, message));
+            }
+            for origin in content.origins.iter().filter(|origin| !is_origin(origin)) {
+                let message = format!(
+                    "origin `{origin}` must be `*`, or a scheme and host without a path such as https://app.example"
+                );
+                self.problems.push(Problem::at(path, text, origin, message));
             }
             if content.keys.is_empty() {
                 let message = "`keys` must list at least one write key".to_owned();
@@ -212,6 +246,22 @@ impl<'t> Folder<'t> {
             }
         }
     }
+}
+
+/// Whether `name` may be a label.
+fn is_name(name: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(c);
+    !name.is_empty() && name.len() <= NAME_CHARS_MAX && name.chars().all(allowed)
+}
+
+fn name_rule(name: &str) -> String {
+    format!("name `{name}` must have 1 to {NAME_CHARS_MAX} of a-z, 0-9, `-`, `_` and `.`")
+}
+
+/// Whether `origin` is what a browser's `Origin` header can say, or `*`.
+fn is_origin(origin: &str) -> bool {
+    let host = origin.split_once("://").map(|(_, host)| host);
+    origin == "*" || host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '?', '#', ' ', '*']))
 }
 
 /// Problems of names that a journey refers to.

@@ -3,8 +3,9 @@
 use std::fmt::Write;
 use std::path::Path;
 
+use proptest::prelude::*;
 use schema::definition::file::is_definition_path;
-use schema::definition::{EngineSettings, load};
+use schema::definition::{DefinitionSet, EngineSettings, Journey, Restart, Unit, load};
 
 /// Every definition file below `folder`, with its path relative to it.
 fn files_below(folder: &Path) -> Vec<(String, String)> {
@@ -47,28 +48,113 @@ fn the_shipped_folder_loads() {
     insta::assert_snapshot!(table);
 }
 
+fn load_with(path: &str, text: &str) -> DefinitionSet {
+    let mut files = shipped();
+    files.push((path.to_owned(), text.to_owned()));
+    load(&files, EngineSettings::default()).unwrap()
+}
+
+fn journey(set: &DefinitionSet, name: &str) -> Journey {
+    set.journeys.iter().find(|journey| journey.name == name).unwrap().clone()
+}
+
+proptest! {
+    #[test]
+    fn the_order_of_files_does_not_matter(files in Just(shipped()).prop_shuffle()) {
+        let set = load(&files, EngineSettings::default()).unwrap();
+        prop_assert_eq!(set, load(&shipped(), EngineSettings::default()).unwrap());
+    }
+}
+
 #[test]
-fn the_order_of_files_does_not_matter_and_content_does() {
-    let files = shipped();
-    let id = |files: &[(String, String)]| load(files, EngineSettings::default()).unwrap().id;
-    let reversed: Vec<_> = files.iter().rev().cloned().collect();
-    assert_eq!(id(&files), id(&reversed));
-    let changed: Vec<_> =
-        files.iter().map(|(path, text)| (path.clone(), text.replace("99.5%", "99.6%"))).collect();
-    assert_ne!(id(&files), id(&changed));
+fn the_id_changes_with_the_content_and_with_nothing_else() {
+    let id = |from: &str, to: &str| {
+        let files: Vec<_> =
+            shipped().into_iter().map(|(path, text)| (path, text.replace(from, to))).collect();
+        load(&files, EngineSettings::default()).unwrap().id
+    };
+    let shipped_id = id("", "");
+    assert_ne!(shipped_id, id("99.5%", "99.6%"), "a target");
+    assert_ne!(shipped_id, id("Watch a lecture", "Watch a film"), "a title");
+    assert_eq!(shipped_id, id("start:", "# a comment\nstart:"), "a comment");
+    let settings = EngineSettings { grace_ms: 1, ..EngineSettings::default() };
+    assert_ne!(shipped_id, load(&shipped(), settings).unwrap().id, "a setting");
+}
+
+#[test]
+fn an_objective_has_a_new_version_when_its_promise_changes() {
+    let version = |objective: &str| {
+        let text =
+            format!("journey: mine\nowner: me\npromise: P.\nstart: declared\nobjectives: [{objective}]\n");
+        journey(&load_with("mine.yaml", &text), "mine").objectives[0].version.clone()
+    };
+    let first = version("{name: fast, within: 2s, target: 95%}");
+    assert_eq!(first, version("{name: quick, within: 2000ms, target: 95.0%, window: 28d}"));
+    for changed in [
+        "{name: fast, within: 3s, target: 95%}",
+        "{name: fast, within: 2s, target: 96%}",
+        "{name: fast, within: 2s, target: 95%, window: 7d}",
+    ] {
+        assert_ne!(first, version(changed), "{changed}");
+    }
+}
+
+#[test]
+fn a_short_file_gets_the_defaults() {
+    let text = "journey: my-thing\nowner: me\npromise: P.\nstart: declared\nobjectives: [{name: works, target: 99%}]\n";
+    let mine = journey(&load_with("mine.yaml", text), "my-thing");
+    assert_eq!((mine.title.as_str(), mine.policy.as_str()), ("My thing", "default"));
+    assert_eq!((mine.timeout_ms, mine.patience_ms), (30_000, 30_000));
+    assert_eq!((mine.restart, mine.unit, mine.standard), (Restart::New, Unit::Ms, false));
+    assert_eq!(mine.objectives[0].window_days, 28);
+    assert!(mine.applies_to("any-app") && !mine.is_single_event());
+}
+
+#[test]
+fn patience_is_the_largest_within_unless_it_is_given() {
+    let patience_ms = |more: &str| {
+        let text = format!(
+            "journey: mine\nowner: me\npromise: P.\nstart: declared\n{more}objectives: [{{name: fast, within: {{web: 2s, ios: 1.5s}}, target: 95%}}]\n"
+        );
+        journey(&load_with("mine.yaml", &text), "mine").patience_ms
+    };
+    assert_eq!(patience_ms(""), 2_000);
+    assert_eq!(patience_ms("patience: 800ms\n"), 800);
+}
+
+#[test]
+fn a_folder_without_files_has_the_standard_journeys() {
+    let set = load(&[], EngineSettings::default()).unwrap();
+    assert!(set.apps.is_empty());
+    assert!(set.journeys.iter().all(|journey| journey.standard));
+    assert_eq!(set.journeys.len(), 13);
+}
+
+/// One folder, two bad files: both are blamed, at every problem, and the good ones do not load without them.
+#[test]
+fn every_problem_of_every_file_is_told_at_once() {
+    let mut files = shipped();
+    for bad in ["three-problems.yaml", "target-of-100.yaml"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bad").join(bad);
+        files.push((bad.to_owned(), std::fs::read_to_string(path).unwrap()));
+    }
+    let error = load(&files, EngineSettings::default()).unwrap_err();
+    insta::assert_snapshot!(error.to_string());
 }
 
 #[test]
 fn a_file_adopts_a_standard_journey() {
-    let mut files = shipped();
-    let adopted =
+    let text =
         "journey: page-load\nowner: web-team\nobjectives: [{name: fast, value: \"<=2000\", target: 90%}]\n";
-    files.push(("journeys/page-load.yaml".into(), adopted.into()));
-    let set = load(&files, EngineSettings::default()).unwrap();
-    let journey = set.journeys.iter().find(|journey| journey.name == "page-load").unwrap();
+    let journey = journey(&load_with("journeys/page-load.yaml", text), "page-load");
     assert_eq!(journey.owner, "web-team");
     assert_eq!(journey.objectives[0].target_ppm, Some(900_000));
-    assert!(!journey.success.is_empty(), "what it matches stays");
+    let standard = self::journey(&load(&[], EngineSettings::default()).unwrap(), "page-load");
+    assert_eq!(
+        (journey.promise, journey.success),
+        (standard.promise, standard.success),
+        "what it matches stays"
+    );
 }
 
 /// Each bad file is loaded together with the shipped folder: it must be refused, and alone be blamed.

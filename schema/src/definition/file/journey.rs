@@ -7,6 +7,7 @@ use serde_yaml_ng::Value as Yaml;
 
 use super::matching::{Found, MatcherFile, OneOrMany, StartFile, failures, matchers};
 use super::quantity::{comparison, days, duration, target_ppm};
+use super::{is_name, name_rule};
 use crate::definition::{Condition, Journey, Matcher, Objective, Restart, Rule, Step, Test, Unit};
 use crate::value::Value;
 
@@ -18,8 +19,6 @@ const TIMEOUT_MS_MAX: u64 = 4 * 3_600_000;
 const WINDOW_DAYS: u16 = 28;
 /// Error-budget policy unless the file names another.
 const POLICY: &str = "default";
-/// Characters of names, which become labels.
-const NAME_CHARS_MAX: usize = 64;
 
 /// A `journey:` file.
 #[derive(Debug, Deserialize)]
@@ -105,16 +104,23 @@ impl JourneyFile {
 
     /// A standard journey with what this file says otherwise.
     pub(super) fn adopt(&self, standard: &Journey) -> Result<Journey, Vec<Found>> {
-        let mut found = Vec::new();
-        let matches_something = self.start.is_some()
-            || !(self.success.0.is_empty()
-                && self.failure.0.is_empty()
-                && self.steps.is_empty()
-                && self.cancel.0.is_empty());
-        if matches_something {
+        let mut found = self.check_names();
+        let fixed = [
+            ("start", self.start.is_some()),
+            ("steps", !self.steps.is_empty()),
+            ("success", !self.success.0.is_empty()),
+            ("failure", !self.failure.0.is_empty()),
+            ("cancel", !self.cancel.0.is_empty()),
+            ("timeout", self.timeout.is_some()),
+            ("patience", self.patience.is_some()),
+            ("restart", self.restart.is_some()),
+            ("unit", self.unit.is_some()),
+            ("revised_by", self.revised_by.is_some()),
+        ];
+        for (key, _) in fixed.into_iter().filter(|(_, given)| *given) {
             found.push((
-                self.journey.clone(),
-                format!("`{}` is a standard journey: a file adopts it with objectives, owner, promise, apps or policy, but what it matches is fixed; choose another name for a journey of your own", self.journey),
+                key.to_owned(),
+                format!("`{}` is a standard journey: a file adopts it with `title`, `product`, `owner`, `promise`, `apps`, `objectives` or `policy`, and `{key}` is fixed; choose another name for a journey of your own", self.journey),
             ));
         }
         let objectives =
@@ -154,6 +160,7 @@ impl JourneyFile {
         let patience_ms = self
             .duration_ms("patience", &self.patience, &mut found)
             .unwrap_or_else(|| largest_within(&objectives).unwrap_or(timeout_ms));
+        self.check_waits(timeout_ms, patience_ms, &objectives, &mut found);
         if self.start.is_none() && self.success.0.is_empty() && self.failure.0.is_empty() {
             found.push((
                 self.journey.clone(),
@@ -162,6 +169,10 @@ impl JourneyFile {
         }
         if self.start.is_none() && !(self.steps.is_empty() && self.cancel.0.is_empty()) {
             found.push((self.journey.clone(), "`steps` and `cancel` need a `start`".to_owned()));
+        }
+        if self.start.is_some() && self.revised_by.is_some() {
+            let message = "`revised_by` is for a journey of one event, which has no `start`";
+            found.push(("revised_by".to_owned(), message.to_owned()));
         }
         if !found.is_empty() {
             return Err(found);
@@ -189,6 +200,31 @@ impl JourneyFile {
         })
     }
 
+    /// What lies beyond the deadline can never happen: such a limit is a mistake.
+    fn check_waits(
+        &self,
+        timeout_ms: u64,
+        patience_ms: u64,
+        objectives: &[Objective],
+        found: &mut Vec<Found>,
+    ) {
+        if self.patience.is_some() && patience_ms > timeout_ms {
+            let message =
+                format!("`patience` is {patience_ms} ms, longer than the timeout of {timeout_ms} ms");
+            found.push(("patience".to_owned(), message));
+        }
+        for objective in objectives {
+            let limit_ms = largest_within(std::slice::from_ref(objective));
+            if let Some(limit_ms) = limit_ms.filter(|limit_ms| *limit_ms > timeout_ms) {
+                let message = format!(
+                    "objective `{}`: `within` is {limit_ms} ms, longer than the timeout of {timeout_ms} ms",
+                    objective.name
+                );
+                found.push((objective.name.clone(), message));
+            }
+        }
+    }
+
     fn check_names(&self) -> Vec<Found> {
         let mut found = Vec::new();
         let mut seen = BTreeSet::new();
@@ -196,14 +232,8 @@ impl JourneyFile {
         let objectives = self.objectives.iter().map(|objective| ("objective", objective.name.as_str()));
         for (what, name) in std::iter::once(("journey", self.journey.as_str())).chain(steps).chain(objectives)
         {
-            let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(c);
-            if name.is_empty() || name.len() > NAME_CHARS_MAX || !name.chars().all(allowed) {
-                found.push((
-                    name.to_owned(),
-                    format!(
-                        "{what} name `{name}` must have 1 to {NAME_CHARS_MAX} of a-z, 0-9, `-`, `_` and `.`"
-                    ),
-                ));
+            if !is_name(name) {
+                found.push((name.to_owned(), format!("{what} {}", name_rule(name))));
             }
             if !seen.insert((what, name)) {
                 found.push((name.to_owned(), format!("{what} `{name}` is there twice; names are unique")));
@@ -308,17 +338,22 @@ impl ObjectiveFile {
 fn within_rule(within: &Yaml, from: Option<String>) -> Result<Rule, String> {
     let expected =
         "`within` must be a duration such as 2s, or durations by platform such as {web: 2s, ios: 1.5s}";
+    let limit = |text: &str| match duration(text) {
+        Ok(limit) if limit.scaled() == 0 => Err("`within` must be longer than 0".to_owned()),
+        other => other,
+    };
     match within {
+        Yaml::Mapping(platforms) if platforms.is_empty() => Err(expected.to_owned()),
         Yaml::String(text) => {
-            Ok(Rule::Within { default: Some(duration(text)?), by_platform: Default::default(), from })
+            Ok(Rule::Within { default: Some(limit(text)?), by_platform: Default::default(), from })
         }
         Yaml::Mapping(platforms) => {
             let mut by_platform = std::collections::BTreeMap::new();
-            for (platform, limit) in platforms {
-                let (Some(platform), Some(limit)) = (platform.as_str(), limit.as_str()) else {
+            for (platform, text) in platforms {
+                let (Some(platform), Some(text)) = (platform.as_str(), text.as_str()) else {
                     return Err(expected.to_owned());
                 };
-                by_platform.insert(platform.to_owned(), duration(limit)?);
+                by_platform.insert(platform.to_owned(), limit(text)?);
             }
             let default = by_platform.remove("default");
             Ok(Rule::Within { default, by_platform, from })

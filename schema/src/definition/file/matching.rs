@@ -138,6 +138,9 @@ impl MatcherFile {
                 one => vec![one],
             };
             let mut any_of = Vec::new();
+            if wanted.is_empty() {
+                found.push((attribute.clone(), format!("`{attribute}` lists nothing, so it never matches")));
+            }
             for one in wanted {
                 match test(attribute, one) {
                     Ok(test) => any_of.push(test),

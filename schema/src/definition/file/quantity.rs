@@ -42,6 +42,13 @@ pub(super) fn target_ppm(text: &str) -> Result<u32, String> {
     if ppm == 0 || ppm >= 1_000_000 { Err(malformed()) } else { Ok(ppm) }
 }
 
+/// Whether `text` is a share such as `25%`, from 0 % to 100 %.
+pub(super) fn is_share(text: &str) -> bool {
+    text.strip_suffix('%')
+        .and_then(|number| number.trim().parse::<f64>().ok())
+        .is_some_and(|percent| (0.0..=100.0).contains(&percent))
+}
+
 /// A comparison such as `>=500`; `None` when the text begins with no operator.
 pub(super) fn comparison(text: &str) -> Option<Result<(Comparison, f64), String>> {
     let (operator, rest) = [
@@ -81,6 +88,12 @@ mod tests {
         for text in ["100%", "0%", "99.5", "99.99999%", "-1%", "x%", "101%", "1.x%"] {
             assert!(target_ppm(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn shares_include_nothing_and_all() {
+        assert!(["0%", "25%", "99.5 %", "100%"].iter().all(|text| is_share(text)));
+        assert!(["", "%", "25", "-1%", "101%", "NaN%"].iter().all(|text| !is_share(text)));
     }
 
     #[test]
