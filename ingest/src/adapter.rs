@@ -12,6 +12,8 @@ use crate::admission::{Admission, Request};
 use crate::refusal::Refusal;
 
 pub mod faro;
+#[cfg(test)]
+mod fixture;
 pub mod native;
 pub mod web_vitals;
 

@@ -245,6 +245,17 @@ fn value_of(number: &Scalar<'_>) -> Result<Option<Value>, &'static str> {
     value.map(Some).map_err(|_| reason::INVALID_VALUE)
 }
 
+/// Reads a body that is one JSON object.
+///
+/// # Errors
+/// When it is no JSON, or of another shape. An array is one too, though `serde` would take it for a structure.
+pub fn parse_object<'a, T: serde::Deserialize<'a>>(body: &'a [u8]) -> Result<T, Refusal> {
+    if body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
+        return Err(Refusal::InvalidBody("want an object, not an array".to_owned()));
+    }
+    serde_json::from_slice(body).map_err(|error| Refusal::of_json(&error))
+}
+
 /// Checks the number of events of a request.
 ///
 /// # Errors

@@ -12,7 +12,8 @@ use schema::definition::AppFile;
 use crate::admission::attributes::Attributes;
 use crate::admission::scalar::Scalar;
 use crate::admission::{
-    Admission, BeaconBuilder, Draft, Request, check_event_count, cut, identifier, reason, weight,
+    Admission, BeaconBuilder, Draft, Request, check_event_count, cut, identifier, parse_object, reason,
+    weight,
 };
 use crate::refusal::Refusal;
 
@@ -44,7 +45,7 @@ const ENGINE_ERRORS: [&str; 8] = [
 /// # Errors
 /// When it is no JSON object with `meta`, has too many events, or no valid key.
 pub fn adapt<'a>(request: &Request<'a>) -> Result<Admission<'a>, Refusal> {
-    let wire: Wire<'a> = serde_json::from_slice(request.body).map_err(|error| Refusal::of_json(&error))?;
+    let wire: Wire<'a> = parse_object(request.body)?;
     let app = request.app(None)?;
     let meta = wire.meta.ok_or(Refusal::MissingField("meta"))?;
     let (events, measurements) = (wire.events.unwrap_or_default(), wire.measurements.unwrap_or_default());

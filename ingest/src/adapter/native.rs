@@ -12,7 +12,8 @@ use serde::Deserialize;
 use crate::admission::attributes::Attributes;
 use crate::admission::scalar::Scalar;
 use crate::admission::{
-    Admission, BeaconBuilder, Draft, Request, check_event_count, cut, identifier, reason, weight,
+    Admission, BeaconBuilder, Draft, Request, check_event_count, cut, identifier, parse_object, reason,
+    weight,
 };
 use crate::refusal::Refusal;
 
@@ -74,8 +75,7 @@ struct WireEvent<'a> {
 /// # Errors
 /// When it is no JSON object with events, has a rate that cannot be, too many events, or no valid key.
 pub fn adapt<'a>(request: &Request<'a>) -> Result<Admission<'a>, Refusal> {
-    let mut wire: Wire<'a> =
-        serde_json::from_slice(request.body).map_err(|error| Refusal::of_json(&error))?;
+    let mut wire: Wire<'a> = parse_object(request.body)?;
     let app = request.app(wire.key.text().as_deref())?;
     let events = wire.events.take().ok_or(Refusal::MissingField("events"))?;
     check_event_count(events.len())?;

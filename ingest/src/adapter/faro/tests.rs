@@ -1,1 +1,159 @@
+use super::*;
+use crate::adapter::fixture::{apps, client, recorded, rendered, request};
+use schema::beacon::EVENTS_MAX;
+use serde_json::json;
 
+fn adapt_text(body: &str) -> Result<String, &'static str> {
+    let (apps, client) = (apps(), client());
+    let request = Request { write_key: Some("web-key"), ..request(body.as_bytes(), &apps, &client) };
+    adapt(&request).map(|admission| rendered(&admission)).map_err(|refusal| refusal.error())
+}
+
+/// The events of a request with these parts, without the beacon's own line.
+fn events(parts: serde_json::Value) -> String {
+    let mut body = json!({"meta": {"session": {"id": "s"}, "page": {"url": "https://h/lectures/7"}}});
+    body.as_object_mut().unwrap().extend(parts.as_object().unwrap().clone());
+    let text = adapt_text(&body.to_string()).unwrap();
+    text.lines().skip(1).map(str::trim).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn recorded_requests() {
+    let bodies = recorded("faro-");
+    assert_eq!(bodies.len(), 7);
+    let text: Vec<_> = bodies.iter().map(|body| adapt_text(body).unwrap()).collect();
+    insta::assert_snapshot!(text.join("\n"));
+}
+
+#[test]
+fn who_the_user_is_does_not_reach_the_log() {
+    for body in recorded("faro-") {
+        let text = adapt_text(&body).unwrap();
+        for secret in ["u-123", "HeadlessChrome", "sdk=faro", "app.example"] {
+            assert!(!text.contains(secret), "{secret} in {text}");
+        }
+    }
+}
+
+#[test]
+fn uncaught_exceptions_are_told_by_flag_context_or_name() {
+    let check = |exception: serde_json::Value, fatal: bool| {
+        let text = events(json!({"exceptions": [exception]}));
+        assert!(text.contains(&format!("fatal=\"{fatal}\"")), "{text}");
+    };
+    check(json!({"type": "Error", "value": "x"}), false);
+    check(json!({"type": "TypeError", "value": "x"}), true);
+    check(json!({"type": "UnhandledRejection", "value": "x"}), true);
+    check(json!({"type": "PaymentError", "value": "x"}), false);
+    check(json!({"type": "TypeError", "fatal": false}), false);
+    check(json!({"type": "Error", "fatal": true}), true);
+    check(json!({"type": "Error", "context": {"handled": "false"}}), true);
+    check(json!({"type": "TypeError", "context": {"handled": "true"}}), false);
+    check(json!({"type": "TypeError", "context": {"fatal": "false", "handled": "false"}}), false);
+    check(json!({"type": "TypeError", "fatal": false, "context": {"fatal": "true"}}), false);
+    check(json!({}), false);
+}
+
+#[test]
+fn each_signal_becomes_its_event_or_a_named_reason() {
+    let check = |parts: serde_json::Value, expect: &str| assert_eq!(events(parts), expect);
+    let at = "1970-01-01T00:00:01Z";
+    let event = |name: &str, attributes: serde_json::Value| json!({"events": [{"name": name, "timestamp": at, "attributes": attributes}]});
+    check(event("session_resume", json!({})), "1000 session.resume [AsSent]");
+    check(event("video.first_frame", json!({"bitrate": 5})), "1000 video.first_frame [AsSent] bitrate=\"5\"");
+    check(
+        event("journey.end", json!({"journey.name": "a", "outcome": "success", "duration_ms": "12.5"})),
+        "1000 journey.end = 12.5 [AsSent] journey=\"a\" outcome=\"success\"",
+    );
+    check(
+        event("journey.step", json!({"journey": "a", "journey.name": "b", "step": "x"})),
+        "1000 journey.step [AsSent] journey=\"a\" step=\"x\"",
+    );
+    check(
+        event("faro.performance.navigation", json!({"name": "https://h/lectures/7?x=1", "duration": "9"})),
+        "1000 browser.navigation = 9 [AsSent] route=\"/lectures/:id\"",
+    );
+    check(
+        event(
+            "faro.performance.resource",
+            json!({"name": "https://h/x", "initiatorType": "xmlhttprequest", "duration": "3", "responseStatus": "0"}),
+        ),
+        "1000 http.client = 3 [AsSent] route=\"/x\" status=\"0\"",
+    );
+    check(
+        event("faro.performance.resource", json!({"name": "https://h/x.png", "initiatorType": "img"})),
+        "rejected resource_not_http_call 1",
+    );
+    check(event("faro.tracing.xml-http-request", json!({})), "rejected other_http_source 1");
+    check(event("journey.success", json!({"journey": "a", "duration_ms": "-1"})), "rejected invalid_value 1");
+    check(event("", json!({})), "rejected missing_name 1");
+    check(json!({"events": [{"name": "a", "timestamp": "soon"}]}), "rejected invalid_time 1");
+    check(json!({"logs": [{"message": "x"}, {"message": "y"}]}), "rejected log_not_kept 2");
+    check(
+        json!({"traces": {"resourceSpans": [{"scopeSpans": [{"spans": [{}, {}]}, {"spans": [{}]}]}, {}]}}),
+        "rejected other_http_source 3",
+    );
+    let measured = |kind: &str, values: serde_json::Value, context: serde_json::Value| json!({"measurements": [{"type": kind, "values": values, "context": context, "timestamp": at}]});
+    check(
+        measured(
+            "web-vitals",
+            json!({"delta": 1, "cls": 0.05}),
+            json!({"id": "v1", "rating": "good", "navigation_entry_id": "unknown"}),
+        ),
+        "1000 browser.web_vital = 0.05 [AsSent] id=\"v1\" name=\"CLS\" rating=\"good\" route=\"/lectures/:id\"",
+    );
+    check(
+        measured(
+            "web-vitals",
+            json!({"inp": 40}),
+            json!({"navigation_entry_id": "n1", "navigation_type": "reload"}),
+        ),
+        "1000 browser.web_vital = 40 [AsSent] name=\"INP\" navigation=\"n1\" route=\"/lectures/:id\" type=\"reload\"",
+    );
+    check(measured("web-vitals", json!({"other": 40}), json!({})), "rejected missing_name 1");
+    check(
+        measured("player", json!({"startup": 2, "stalls": 1}), json!({"quality": "hd"})),
+        "1000 player = 1 [AsSent] name=\"stalls\" quality=\"hd\"\n1000 player = 2 [AsSent] name=\"startup\" quality=\"hd\"",
+    );
+    check(measured("player", json!({"startup": -2}), json!({})), "rejected invalid_value 1");
+    check(measured("player", json!({}), json!({})), "rejected invalid_value 1");
+}
+
+#[test]
+fn context_comes_from_meta_and_headers() {
+    let (apps, client) = (apps(), client());
+    let body = json!({"meta": {
+        "app": {"version": "7", "environment": "staging"},
+        "session": {"attributes": {"grade": "jhs2", "sample_rate": "0.25"}},
+    }})
+    .to_string();
+    let request = Request {
+        write_key: Some("web-key"),
+        session: Some("from-header"),
+        idempotency_key: Some("batch-1"),
+        country: "GH",
+        ..request(body.as_bytes(), &apps, &client)
+    };
+    let admission = adapt(&request).unwrap();
+    let beacon = &admission.admitted[0].beacon;
+    assert_eq!((beacon.id.as_ref(), beacon.session.as_ref()), ("batch-1", "from-header"));
+    assert_eq!((beacon.release.as_ref(), beacon.environment.as_ref()), ("7", "staging"));
+    assert_eq!((beacon.segment.as_ref(), beacon.country.as_ref(), beacon.weight), ("jhs2", "GH", 4));
+}
+
+#[test]
+fn requests_that_cannot_be_are_refused() {
+    assert_eq!(adapt_text("{}"), Err("missing_field"));
+    assert_eq!(adapt_text("[]"), Err("invalid_body"));
+    assert_eq!(adapt_text(r#"{"meta":{},"events":5}"#), Err("invalid_body"));
+    assert_eq!(adapt_text(r#"{"meta":{},"#), Err("invalid_json"));
+    let many = |count: usize| json!({"meta": {}, "events": vec![json!({"name": "a"}); count]}).to_string();
+    assert!(adapt_text(&many(EVENTS_MAX)).is_ok());
+    assert_eq!(adapt_text(&many(EVENTS_MAX + 1)), Err("too_many_events"));
+}
+
+#[test]
+fn what_older_sdks_send_is_taken() {
+    let body = r#"{"meta":{"browser":{"brands":"Chromium"},"app":null},"events":null,"traces":null,"exceptions":[]}"#;
+    assert!(adapt_text(body).is_ok());
+}

@@ -1,0 +1,100 @@
+//! What the adapters' tests share: two apps, a client, recorded requests, and beacons as text.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use schema::definition::AppFile;
+use serde::Deserialize;
+
+use crate::admission::{Admission, Request};
+use crate::apps::Apps;
+use crate::user_agent::Client;
+
+/// Two apps: a page's and a native one's.
+pub(crate) fn apps() -> Apps {
+    let file = |text: &str| -> AppFile { serde_yaml_ng::from_str(text).unwrap() };
+    let web = "app: web\nkeys: [web-key]\norigins: [\"https://app.example\"]\nsegment: grade\n\
+               routes: [\"/lectures/:id\", \"/lectures/:id/play\", \"/api/lectures/:id\"]\n";
+    let ios = "app: ios\nkeys: [ios-key]\nplatform: ios\nsegment: plan\n";
+    Apps::new(vec![(PathBuf::from("web.yaml"), file(web)), (PathBuf::from("ios.yaml"), file(ios))]).unwrap()
+}
+
+/// A desktop browser.
+pub(crate) fn client() -> Client {
+    Client { os: "Linux".into(), browser: "Chrome".into(), device_class: "desktop", bot: false }
+}
+
+/// A request without any header.
+pub(crate) fn request<'a>(body: &'a [u8], apps: &'a Apps, client: &'a Client) -> Request<'a> {
+    Request {
+        body,
+        write_key: None,
+        origin: None,
+        idempotency_key: None,
+        session: None,
+        country: "",
+        client,
+        received_at_ms: 1_795_405_700_000,
+        apps,
+    }
+}
+
+/// The bodies of the recorded requests whose names begin with `prefix` and a number, in their order.
+pub(crate) fn recorded(prefix: &str) -> Vec<String> {
+    #[derive(Deserialize)]
+    struct Recording {
+        body: String,
+    }
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/beacons");
+    let mut paths: Vec<_> = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.retain(|path| {
+        let name = path.file_name().unwrap().to_string_lossy();
+        name.strip_prefix(prefix).is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_digit()))
+    });
+    paths.sort();
+    let read = |path: &PathBuf| std::fs::read_to_string(path).unwrap();
+    paths.iter().map(|path| serde_json::from_str::<Recording>(&read(path)).unwrap().body).collect()
+}
+
+/// One line for each beacon, then one for each event.
+pub(crate) fn rendered(admission: &Admission<'_>) -> String {
+    let mut text = String::new();
+    for admitted in &admission.admitted {
+        let beacon = &admitted.beacon;
+        let _ = writeln!(
+            text,
+            "beacon {} key={} app={} env={} session={} sequence={:?} release={} {} {}/{}/{} segment={} sent={:?} weight={}",
+            beacon.id,
+            admitted.kafka_key,
+            beacon.app,
+            beacon.environment,
+            beacon.session,
+            beacon.sequence,
+            beacon.release,
+            beacon.platform,
+            beacon.os,
+            beacon.browser,
+            beacon.device_class,
+            beacon.segment,
+            beacon.sent_at_ms,
+            beacon.weight,
+        );
+        for event in &beacon.events {
+            let value = event.value.map(|value| format!(" = {value}")).unwrap_or_default();
+            let _ = write!(text, "  {} {}{value} [{:?}", event.time_ms, event.name, event.time_method);
+            let _ = if event.time_correction_ms == 0 {
+                write!(text, "]")
+            } else {
+                write!(text, " {:+}]", event.time_correction_ms)
+            };
+            for (name, value) in &event.attributes {
+                let _ = write!(text, " {name}={value:?}");
+            }
+            text.push('\n');
+        }
+        for (reason, count) in &beacon.rejected {
+            let _ = writeln!(text, "  rejected {reason} {count}");
+        }
+    }
+    text
+}
