@@ -19,9 +19,11 @@ pub use session::play;
 
 /// Deadline of the study app's journeys, and of those that an app declares and nobody has defined.
 pub const TIMEOUT_MS: u64 = 30_000;
-/// The period for which an attempt waits for what was heard after its deadline: what is played as evidence of
-/// a timeout lies well within it.
-pub const GRACE_MS: u64 = 30_000;
+/// The shortest grace period that sessions are played for: the beacons of one come within it, and what shows
+/// that a session lived on after a deadline does so within it.
+pub const GRACE_MS_MIN: u64 = 10_000;
+/// How long after a deadline a session is heard of again, at most.
+const HEARD_WITHIN_MS: u64 = GRACE_MS_MIN - 2_000;
 
 /// Which traffic is played.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Serialize, serde::Deserialize)]

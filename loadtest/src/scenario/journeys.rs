@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use schema::value::Value;
 
 use super::timeline::Timeline;
-use super::{TIMEOUT_MS, signals};
+use super::{HEARD_WITHIN_MS, TIMEOUT_MS, signals};
 use crate::sample::whole_ms;
 use crate::truth::{Attempt, Outcome};
 
@@ -343,7 +343,7 @@ impl Running {
 
     fn pass_deadline(&mut self, timeline: &mut Timeline) {
         timeline.now_ms = self.started_ms + TIMEOUT_MS;
-        timeline.wait_between(50, 15_000);
+        timeline.wait_between(50, HEARD_WITHIN_MS);
         self.end(timeline, Outcome::Timeout, "", None, None);
     }
 

@@ -9,6 +9,9 @@ use super::{App, Attribute, Beacon, Event, Format, Profile, Session, journeys, s
 use crate::sample::{Sampler, whole_ms};
 
 const LIVE_MS_MAX: u64 = 4_000;
+/// A beacon that is overtaken is this late at most. With it a session's beacons come well within
+/// [`super::GRACE_MS_MIN`].
+const DELAY_MS_MAX: u64 = 2_000;
 const TOO_OLD_MS: i64 = 8 * 24 * 3_600_000;
 const FUTURE_MS: i64 = 26 * 3_600_000;
 
@@ -30,7 +33,9 @@ pub fn play(seed: u64, number: u64, profile: Profile) -> Session {
     let irregular = profile != Profile::Tidy;
     let plain = formats.events == Format::Native;
     let bot = irregular && app == App::Web && sampler.chance(10);
-    let weight = if irregular && plain && sampler.chance(30) { 2 } else { 1 };
+    // The web-vitals library does not say that a session is sampled.
+    let may_be_sampled = irregular && plain && formats.vitals == Format::Native;
+    let weight = if may_be_sampled && sampler.chance(30) { 2 } else { 1 };
     let release = sampler.one_of(&RELEASES);
     let user_agent = match app {
         App::Web if bot => BOT_AGENT,
@@ -138,6 +143,7 @@ fn into_beacons(timeline: &mut Timeline, formats: Formats) -> Vec<Beacon> {
         beacon.format = formats.events;
         beacon.sequence = place as u64 + 1;
     }
+    let vitals = last_of_each_id(vitals);
     if !vitals.is_empty() {
         let due_ms = beacons.last().map_or(0, |beacon| beacon.due_ms) + timeline.sampler.between(0, 1_000);
         let sequence = beacons.len() as u64 + 1;
@@ -147,6 +153,19 @@ fn into_beacons(timeline: &mut Timeline, formats: Formats) -> Vec<Beacon> {
         beacons.push(beacon);
     }
     beacons
+}
+
+/// The library reports a metric by one object that it changes: a request has each id once, with its last value.
+fn last_of_each_id(vitals: Vec<Event>) -> Vec<Event> {
+    let id = |event: &Event| event.attributes.iter().find(|(name, _)| *name == "id").cloned();
+    let mut last: Vec<Event> = Vec::with_capacity(vitals.len());
+    for event in vitals {
+        match last.last_mut().filter(|before| id(before) == id(&event)) {
+            Some(before) => *before = event,
+            None => last.push(event),
+        }
+    }
+    last
 }
 
 impl Beacon {
@@ -196,7 +215,7 @@ fn disturb(timeline: &mut Timeline, beacons: &mut [Beacon], may_be_heard: bool, 
     let sampler = &mut timeline.sampler;
     if beacons.len() > 1 && sampler.chance(100) {
         let delayed = sampler.between(0, beacons.len() as u64 - 1) as usize;
-        beacons[delayed].due_ms += sampler.between(500, 3_000);
+        beacons[delayed].due_ms += sampler.between(500, DELAY_MS_MAX);
     }
     for beacon in beacons.iter_mut() {
         if sampler.chance(30) {

@@ -276,7 +276,12 @@ fn compare_pipeline(comparison: &mut Comparison, expected: &Expected, found: &Fo
     let key = ("", "");
     let uncertain = expected.beacons_uncertain;
     comparison.count(key, "duplicates", expected.duplicates, found.batches.duplicates);
-    comparison.count(key, "beacons of bots", (expected.bots, expected.bots + uncertain), found.quality.bots);
+    comparison.count(
+        key,
+        "beacons of bots",
+        (expected.bots.0, expected.bots.1 + uncertain),
+        found.quality.bots,
+    );
     comparison.count(
         key,
         "events too old",

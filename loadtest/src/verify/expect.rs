@@ -11,12 +11,11 @@ use schema::definition::{DefinitionSet, Journey};
 use schema::value::Value;
 
 use crate::ledger::{self, AnswerLine, Fate, Line, SessionLine};
-use crate::scenario::{GRACE_MS, TIMEOUT_MS};
+use crate::scenario::{GRACE_MS_MIN, TIMEOUT_MS};
 use crate::truth::{Attempt, Outcome};
 
-/// The beacons of a session must have come within this for its outcomes to be certain: what has settled before
-/// its last beacon came has settled without it.
-const STRETCH_MS_MAX: u64 = GRACE_MS - 5_000;
+/// Between the append of a beacon and its answer.
+const ANSWER_MS_MAX: u64 = 1_000;
 
 /// Everything that must be there.
 #[derive(Debug, Default)]
@@ -29,8 +28,8 @@ pub struct Expected {
     pub sessions_uncertain: u64,
     /// Beacons that were accepted.
     pub beacons: u64,
-    /// Beacons that were accepted, of bots.
-    pub bots: u64,
+    /// Records of accepted beacons of bots, at least and at most.
+    pub bots: (u64, u64),
     /// Beacons of uncertain sessions.
     pub beacons_uncertain: u64,
     /// Records that must have been counted as duplicates, at least and at most.
@@ -126,6 +125,10 @@ impl Expected {
     /// # Errors
     /// When it cannot be read, or the definitions are not those that were played for.
     pub fn read(path: &Path, set: &DefinitionSet) -> anyhow::Result<Self> {
+        let grace_ms = set.settings.grace_ms.unsigned_abs();
+        if grace_ms < GRACE_MS_MIN {
+            bail!("the grace period is {grace_ms} ms, sessions are played for {GRACE_MS_MIN} ms or more");
+        }
         let mut ledger = Ledger::default();
         let (run, end) = ledger::read(path, |line| ledger.take(line))?;
         let mut expected = Self {
@@ -164,10 +167,14 @@ impl Expected {
             }
             self.duplicates.1 += fate.tries.saturating_sub(1) * fate.records_max;
         }
-        let certain = accepted == session.beacons && !is_stretched(fates);
+        let certain =
+            accepted == session.beacons && !is_stretched(fates, set.settings.grace_ms.unsigned_abs());
         if certain {
             self.beacons += accepted;
-            self.bots += if session.bot { accepted } else { 0 };
+            if session.bot {
+                self.bots.0 += accepted;
+                self.bots.1 += fates.iter().map(|fate| fate.records_max).sum::<u64>();
+            }
             self.too_old += session.truth.too_old;
         } else {
             self.sessions_uncertain += 1;
@@ -208,10 +215,11 @@ impl Expected {
     }
 }
 
-fn is_stretched(fates: &[&BeaconFate]) -> bool {
+/// Whether the beacons came so far apart that an attempt may have settled before the last of them.
+fn is_stretched(fates: &[&BeaconFate], grace_ms: u64) -> bool {
     let first_ms = fates.iter().filter_map(|fate| fate.taken_from_ms).min();
     let last_ms = fates.iter().filter_map(|fate| fate.accepted_ms).max();
-    matches!((first_ms, last_ms), (Some(first_ms), Some(last_ms)) if last_ms - first_ms > STRETCH_MS_MAX)
+    matches!((first_ms, last_ms), (Some(first_ms), Some(last_ms)) if last_ms - first_ms > grace_ms - ANSWER_MS_MAX)
 }
 
 impl Cell {
