@@ -6,6 +6,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 use crate::error::StackError;
 use crate::launch::Launcher;
@@ -19,6 +20,10 @@ const OWN: &str = "deploy";
 const BUILT_TOGETHER: [&str; 4] = ["aggregator", "deploy", "ingest", "loadtest"];
 /// The kernel's name of the running program, right even when the file was replaced since.
 const RUNNING: &str = "/proc/self/exe";
+
+/// Whether this process has brought the services up to date: once is enough, and asking Cargo again waits for
+/// every other build. Held while it builds, so that stacks that start at once build once.
+static SERVICES_BUILT: Mutex<bool> = Mutex::new(false);
 
 /// Where executables come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,7 +74,11 @@ impl Executables {
     pub fn get(&self, packages: &[&'static str], progress: Progress) -> Result<Vec<PathBuf>, StackError> {
         let dir = match self {
             Self::Checkout { root, target_dir, profile_dir } => {
-                build(root, target_dir, profile_dir, &BUILT_TOGETHER, progress)?;
+                let mut built = SERVICES_BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+                if !*built {
+                    build(root, target_dir, profile_dir, &BUILT_TOGETHER, progress)?;
+                    *built = true;
+                }
                 target_dir.join(profile_dir)
             }
             Self::Beside(dir) => dir.clone(),

@@ -25,7 +25,7 @@ SELECT
     arraySum(mapValues(sumMap(j.latency))) > 0 AS has_latency
 FROM sli.journeys AS j
 GROUP BY j.app, j.journey
-ORDER BY product = '', journey, app";
+ORDER BY product = '', title, journey, app";
 
 /// Objectives of every app and journey.
 pub(super) const STATES: &str = "

@@ -3,7 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use deploy::error::StackError;
@@ -139,4 +142,31 @@ async fn until(what: &str, condition: impl Fn() -> bool) {
         }
     };
     tokio::time::timeout(Duration::from_secs(60), met).await.unwrap_or_else(|_| panic!("never: {what}"));
+}
+
+#[tokio::test]
+async fn a_process_does_not_outlive_a_parent_that_is_killed() {
+    let deploy = env!("CARGO_BIN_EXE_deploy");
+    let script = format!("{deploy} launch --parent $$ -- sleep 1000 & echo $!; wait");
+    let mut parent =
+        Command::new("sh").args(["-c", &script]).stdout(Stdio::piped()).process_group(0).spawn().unwrap();
+    let mut said = String::new();
+    BufReader::new(parent.stdout.take().unwrap()).read_line(&mut said).unwrap();
+    let pid: u32 = said.trim().parse().unwrap();
+    let program = || std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    until("the launcher became the program", || program().trim() == "sleep").await;
+    parent.kill().unwrap();
+    parent.wait().unwrap();
+    // Whoever reaps orphans may take a moment: a process that is dead has no program any more.
+    until("the program is gone", || !Path::new(&format!("/proc/{pid}/exe")).exists()).await;
+}
+
+#[test]
+fn a_process_whose_parent_is_gone_does_not_start() {
+    let output = Command::new(env!("CARGO_BIN_EXE_deploy"))
+        .args(["launch", "--parent", "1", "--", "true"])
+        .output()
+        .unwrap();
+    assert!(!output.status.success());
+    assert!(String::from_utf8(output.stderr).unwrap().contains("the program that started this has ended"));
 }
