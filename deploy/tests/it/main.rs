@@ -3,3 +3,4 @@
 mod compose;
 mod ddl;
 mod lifecycle;
+mod pipeline;

@@ -1,0 +1,100 @@
+//! What the recorded pages did is what ClickHouse says, once, however often it was sent.
+
+use super::recording::{offset_to, recordings};
+use super::{lines, quick_stack, settled, until};
+
+const JOURNEYS: &str = "SELECT app, journey, route, sum(attempts) AS attempts, sum(valid) AS valid, \
+    sum(success) AS success, sum(failure) AS failure, \
+    arrayStringConcat(mapKeys(sumMap(reasons)), ',') AS reasons \
+    FROM sli.journey_minutes GROUP BY app, journey, route HAVING attempts > 0 ORDER BY journey, route";
+
+/// Exact values, as the samples keep them.
+const VALUES: &str = "SELECT journey, route, outcome, toString(latency) AS latency FROM sli.attempt_samples \
+    ORDER BY journey, route, outcome, latency";
+
+const DUPLICATES: &str = "SELECT sum(reasons['duplicate']) AS duplicates FROM sli.batches";
+
+const FARO_JOURNEYS: [&str; 12] = [
+    "studyapp-web exceptions  2 2 1 1 exception TypeError",
+    "studyapp-web http-calls /api/answers/fail 1 1 0 1 http 503 /api/answers/fail",
+    "studyapp-web http-calls /api/lectures/:id 1 1 1 0 ",
+    "studyapp-web interaction  2 2 2 0 ",
+    "studyapp-web page-load /lectures/:id 1 1 1 0 ",
+    "studyapp-web submit-answer  1 1 0 1 http 503",
+    "studyapp-web watch-lecture  1 1 1 0 ",
+    "studyapp-web web-vital-cls /lectures/:id 1 1 1 0 ",
+    "studyapp-web web-vital-fcp /lectures/:id 1 1 1 0 ",
+    "studyapp-web web-vital-inp /lectures/:id 1 1 1 0 ",
+    "studyapp-web web-vital-lcp /lectures/:id 1 1 1 0 ",
+    "studyapp-web web-vital-ttfb /lectures/:id 1 1 1 0 ",
+];
+
+#[tokio::test]
+async fn faro_pages_count_once_on_the_page_that_was_measured() {
+    let stack = quick_stack().await;
+    let url = format!("{}/collect", stack.ingest_url());
+    let now_ms = lines(&stack, "SELECT toUnixTimestamp64Milli(now64(3)) AS now_ms").await.remove(0);
+    let offset_ms = offset_to(now_ms.parse().unwrap());
+    for recording in recordings("faro-") {
+        assert_eq!(recording.send(&url, offset_ms).await, 202);
+    }
+    until(&stack, JOURNEYS, &FARO_JOURNEYS).await;
+    let values = [
+        "exceptions  failure \\N",
+        "exceptions  success \\N",
+        "http-calls /api/answers/fail failure \\N",
+        "http-calls /api/lectures/:id success 125",
+        "interaction  success 112",
+        "interaction  success 149.8",
+        "page-load /lectures/:id success 414",
+        "submit-answer  failure \\N",
+        "watch-lecture  success 153",
+        "web-vital-cls /lectures/:id success 0",
+        "web-vital-fcp /lectures/:id success 228",
+        "web-vital-inp /lectures/:id success 40",
+        "web-vital-lcp /lectures/:id success 228",
+        "web-vital-ttfb /lectures/:id success 83.5",
+    ];
+    until(&stack, VALUES, &values).await;
+
+    let recordings = recordings("faro-");
+    for recording in &recordings {
+        assert_eq!(recording.send(&url, offset_ms).await, 202);
+    }
+    until(&stack, DUPLICATES, &[&recordings.len().to_string()]).await;
+    settled(&stack).await;
+    assert_eq!(lines(&stack, JOURNEYS).await, FARO_JOURNEYS);
+    assert_eq!(lines(&stack, VALUES).await, values);
+    assert_eq!(lines(&stack, "SELECT * FROM sli.audit").await, [""; 0]);
+    stack.stop().await;
+}
+
+#[tokio::test]
+async fn web_vitals_count_once_each() {
+    let stack = quick_stack().await;
+    let url = format!("{}/v1/web-vitals?key=studyapp-key", stack.ingest_url());
+    let values = [
+        "web-vital-cls /lectures/:id success 0",
+        "web-vital-fcp /lectures/:id success 140",
+        "web-vital-inp /lectures/:id success 24",
+        "web-vital-lcp /lectures/:id success 140",
+        "web-vital-ttfb /lectures/:id success 16.7",
+    ];
+    for _ in 0..2 {
+        for recording in recordings("web-vitals-") {
+            assert!(matches!(recording.send(&url, 0).await, 200..=299));
+        }
+    }
+    until(&stack, DUPLICATES, &["5"]).await;
+    until(&stack, VALUES, &values).await;
+    settled(&stack).await;
+    assert_eq!(lines(&stack, VALUES).await, values);
+    let counts = lines(
+        &stack,
+        "SELECT journey, sum(attempts) AS n FROM sli.journey_minutes GROUP BY journey ORDER BY journey",
+    )
+    .await;
+    let expect = ["cls", "fcp", "inp", "lcp", "ttfb"].map(|name| format!("web-vital-{name} 1"));
+    assert_eq!(counts, expect);
+    stack.stop().await;
+}
