@@ -178,12 +178,13 @@ async fn deliver(
     let (mut tries, mut may_be_taken, mut backoff) = (0, false, BACKOFF_FIRST);
     let (fate, status) = loop {
         tries += 1;
-        if !may_be_taken {
-            first_try_ms = driver.elapsed_ms();
-        }
         let body = || {
             written = Instant::now();
-            request.body_at(driver.started_ms + driver.elapsed_ms() as i64)
+            let written_ms = driver.elapsed_ms();
+            if !may_be_taken {
+                first_try_ms = written_ms;
+            }
+            request.body_at(driver.started_ms + written_ms as i64)
         };
         let result = driver.client.post(request.target, &request.headers, body).await;
         let _ = reports.send(Report::Try(result));

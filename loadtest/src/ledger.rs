@@ -75,7 +75,7 @@ pub struct AnswerLine {
     pub tries: u32,
     /// Records that one try becomes at most.
     pub records_max: u32,
-    /// When the first try began that may have been taken, ms after the run's beginning.
+    /// When the first try was written that may have been taken, ms after the run's beginning.
     pub first_try_ms: u64,
     /// When the last answer came or was given up, ms after the run's beginning.
     pub ended_ms: u64,

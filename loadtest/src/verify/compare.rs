@@ -12,6 +12,9 @@ use crate::truth::Outcome;
 /// Quantiles that are compared, with their names.
 pub const LEVELS: [(f64, &str); 4] = [(0.5, "p50"), (0.75, "p75"), (0.95, "p95"), (0.99, "p99")];
 
+/// Of a run with more uncertain sessions nothing can be said.
+const UNCERTAIN_PERCENT_MAX: u64 = 5;
+
 /// What ClickHouse holds.
 #[derive(Debug, Default)]
 pub struct Found {
@@ -274,6 +277,8 @@ fn compare_elsewhere(comparison: &mut Comparison, key: (&str, &str), cell: &Cell
 
 fn compare_pipeline(comparison: &mut Comparison, expected: &Expected, found: &Found) {
     let key = ("", "");
+    let uncertain_max = expected.sessions * UNCERTAIN_PERCENT_MAX / 100;
+    comparison.count(key, "uncertain sessions", (0, uncertain_max), expected.sessions_uncertain);
     let uncertain = expected.beacons_uncertain;
     comparison.count(key, "duplicates", expected.duplicates, found.batches.duplicates);
     comparison.count(
