@@ -1,0 +1,200 @@
+//! What each request is answered, and what of it is on the log.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+
+use ingest::startup::Ingest;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::stand::{
+    ORIGIN, Stand, app_files, beacons, config, session, shared_kafka, ticked_partitions, wait_for,
+};
+
+#[derive(Deserialize)]
+struct Recording {
+    headers: std::collections::BTreeMap<String, String>,
+    body: Option<String>,
+}
+
+fn recording(name: &str) -> Recording {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/beacons").join(name);
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_answered_202_is_on_the_log() {
+    let stand = Stand::start().await;
+    let session = session("durable");
+    let body = json!({"session": session, "id": "b-1", "events": [
+        {"name": "journey.start", "attributes": {"journey": "watch-lecture", "user.id": "u-1"}},
+        {"name": "late", "value": -5},
+    ]});
+    let answer = stand.beacon(body.to_string()).send().await.unwrap();
+    assert_eq!(answer.status(), 202);
+    let answer: Value = answer.json().await.unwrap();
+    assert_eq!(answer, json!({"accepted": 1, "rejected": [{"index": 1, "reason": "invalid_value"}]}));
+
+    let found: Vec<_> = beacons(stand.brokers()).into_iter().filter(|(of, ..)| *of == session).collect();
+    assert_eq!(found.len(), 1);
+    let (_, key, text) = &found[0];
+    assert_eq!(*key, session);
+    assert!(text.contains("\"watch-lecture\"") && text.contains("(\"invalid_value\", 1)"), "{text}");
+    assert!(!text.contains("u-1"), "{text}");
+    stand.ingest.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refusals_have_their_status_and_a_reason() {
+    let stand = Stand::start().await;
+    let url = format!("http://{}/v1/beacons", stand.ingest.address());
+    let good = r#"{"session":"s","events":[]}"#;
+    let with =
+        |key: &str, body: &str| stand.post("/v1/beacons").header("x-api-key", key).body(body.to_owned());
+    let mut answers = Vec::new();
+    for (name, request) in [
+        ("no key", stand.post("/v1/beacons").body(good)),
+        ("wrong key", with("other", good)),
+        ("wrong key in the query", stand.post("/v1/beacons?key=other").body(good)),
+        ("wrong key in the body", stand.post("/v1/beacons").body(r#"{"key":"other","events":[]}"#)),
+        ("foreign origin", with("web-key", good).header("origin", "https://evil.example")),
+        ("origin of a native app", with("ios-key", good).header("origin", ORIGIN)),
+        ("form", with("web-key", good).header("content-type", "application/x-www-form-urlencoded")),
+        ("brotli", with("web-key", good).header("content-encoding", "br")),
+        ("not gzip", with("web-key", good).header("content-encoding", "gzip")),
+        ("invalid JSON", with("web-key", "{\"events\":")),
+        ("NaN", with("web-key", r#"{"events":[{"name":"a","value":NaN}]}"#)),
+        ("array", with("web-key", "[]")),
+        ("no events", with("web-key", "{}")),
+        ("rate", with("web-key", r#"{"sample_rate":7,"events":[]}"#)),
+        ("1 MiB", with("web-key", &"x".repeat(1 << 20))),
+        ("no such path", stand.post("/v2").body(good)),
+        ("wrong method", stand.client.get(&url)),
+    ] {
+        let answer = request.send().await.unwrap();
+        let status = answer.status().as_u16();
+        let body: Value = answer.json().await.unwrap();
+        answers.push(format!("{name}: {status} {body}"));
+    }
+    insta::assert_snapshot!(answers.join("\n"));
+    let (_, metrics) = stand.admin("/metrics").await;
+    assert!(metrics.contains("ingest_refused_total{error=\"body_too_large\"} 1"), "{metrics}");
+    stand.ingest.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_is_still_sending_reads_why_it_is_refused() {
+    let stand = Stand::start().await;
+    let address = stand.ingest.address();
+    let answer = tokio::task::spawn_blocking(move || {
+        let mut stream = TcpStream::connect(address).unwrap();
+        let head = "POST /v1/beacons HTTP/1.1\r\nhost: x\r\nx-api-key: web-key\r\ntransfer-encoding: chunked\r\n\r\n";
+        stream.write_all(head.as_bytes()).unwrap();
+        let chunk = format!("10000\r\n{}\r\n", "x".repeat(0x10000));
+        for _ in 0..16 {
+            stream.write_all(chunk.as_bytes()).unwrap();
+        }
+        stream.write_all(b"0\r\n\r\n").unwrap();
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).unwrap();
+        String::from_utf8_lossy(&answer).into_owned()
+    });
+    assert_eq!(answer.await.unwrap(), "HTTP/1.1 413");
+    stand.ingest.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_of_listed_origins_may_send_and_read() {
+    let stand = Stand::start().await;
+    let preflight = recording("faro-preflight-01.json");
+    let ask = |origin: &str| {
+        let mut request = stand
+            .client
+            .request(reqwest::Method::OPTIONS, format!("http://{}/collect", stand.ingest.address()));
+        for (name, value) in &preflight.headers {
+            request = request.header(name, if name == "origin" { origin } else { value });
+        }
+        request.send()
+    };
+    let answer = ask(&preflight.headers["origin"]).await.unwrap();
+    assert_eq!(answer.status(), 204);
+    let header = |name: &str| answer.headers().get(name).map(|value| value.to_str().unwrap().to_lowercase());
+    assert_eq!(header("access-control-allow-origin").as_deref(), Some(ORIGIN));
+    assert_eq!(header("access-control-allow-credentials").as_deref(), Some("true"));
+    assert!(header("access-control-max-age").is_some());
+    assert!(header("access-control-allow-methods").unwrap().contains("post"));
+    let allowed = header("access-control-allow-headers").unwrap();
+    for name in ["content-encoding", "content-type", "idempotency-key", "x-api-key", "x-faro-session-id"] {
+        assert!(allowed.contains(name), "{name}");
+    }
+    let exposed = header("access-control-expose-headers").unwrap();
+    assert!(exposed.contains("retry-after") && exposed.contains("x-faro-session-status"));
+
+    let foreign = ask("https://evil.example").await.unwrap();
+    assert_eq!(foreign.status(), 403);
+    assert!(!foreign.headers().contains_key("access-control-allow-origin"));
+
+    let answer = stand.beacon("{").header("origin", ORIGIN).send().await.unwrap();
+    assert_eq!(
+        (answer.status().as_u16(), answer.headers()["access-control-allow-origin"].to_str().unwrap()),
+        (400, ORIGIN)
+    );
+    stand.ingest.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn recorded_requests_are_accepted_as_browsers_send_them() {
+    let stand = Stand::start().await;
+    for number in 1..=7 {
+        let recording = recording(&format!("faro-0{number}.json"));
+        let mut request = stand.post("/collect");
+        for (name, value) in &recording.headers {
+            request = request.header(name, if name == "x-api-key" { "web-key" } else { value });
+        }
+        let answer = request.body(recording.body.unwrap()).send().await.unwrap();
+        assert_eq!(answer.status(), 202, "faro-0{number}");
+    }
+    for number in 1..=2 {
+        let recording = recording(&format!("web-vitals-0{number}.json"));
+        let mut request = stand.post("/v1/web-vitals?key=web-key");
+        for (name, value) in &recording.headers {
+            request = request.header(name, value);
+        }
+        let answer = request.body(recording.body.unwrap()).send().await.unwrap();
+        assert_eq!(answer.status(), 202, "web-vitals-0{number}");
+    }
+    let found = beacons(stand.brokers());
+    assert_eq!(found.iter().filter(|(session, ..)| session == "0uNuitGEYC").count(), 7);
+    let vitals: Vec<_> =
+        found.iter().filter(|(session, key, _)| session.is_empty() && key.starts_with("v6-")).collect();
+    assert_eq!(vitals.len(), 5);
+    assert!(found.iter().all(|(.., text)| !text.contains("u-123") && !text.contains("Mozilla")));
+    let (_, metrics) = stand.admin("/metrics").await;
+    assert!(metrics.contains("ingest_events_rejected_total{reason=\"other_http_source\"} 4"), "{metrics}");
+    assert!(metrics.contains("ingest_beacons_total 12"), "{metrics}");
+    stand.ingest.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_partition_ticks() {
+    let stand = Stand::start().await;
+    let partitions: Vec<i32> = (0..deploy::stack::PARTITIONS).collect();
+    wait_for("tick in every partition", async || ticked_partitions(stand.brokers()) == partitions).await;
+    wait_for("readiness", async || stand.admin("/readyz").await.0 == 200).await;
+    stand.ingest.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_cannot_serve_is_refused_with_a_sentence() {
+    let (kafka, apps) = (shared_kafka().await, app_files());
+    let start = async |topic: &str| {
+        let mut config = config(kafka.kafka_brokers(), apps.path().into());
+        config.kafka.topic = topic.into();
+        Ingest::start(config).await.err().map(|error| error.to_string())
+    };
+    assert!(start("no.such.topic").await.unwrap().contains("topic no.such.topic does not exist"));
+    // The topic of rejects keeps its producers' time.
+    let error = start("rum.rejects").await.unwrap();
+    assert!(error.contains("has message.timestamp.type=CreateTime"), "{error}");
+}
