@@ -180,7 +180,7 @@ fn look_at_track(
         } else {
             findings.gone.push(*place);
             if mark.declared || mark.role == Role::Success {
-                cells.event_not_counted(&mark.context, log_time_ms, "without_start");
+                cells.mark_not_counted(&mark.context, log_time_ms, "without_start");
             }
         }
     }

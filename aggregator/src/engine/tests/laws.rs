@@ -104,6 +104,7 @@ proptest! {
             prop_assert_eq!(row.first_offset, next);
             prop_assert_eq!(row.records as i64, row.next_offset - row.first_offset);
             prop_assert_eq!(row.records, row.counted + row.reasons.values().sum::<u64>());
+            prop_assert!(row.event_reasons.values().sum::<u64>() <= row.events);
             prop_assert!(row.replay_from <= row.next_offset);
             next = row.next_offset;
         }
