@@ -185,7 +185,7 @@ impl Cells {
         *self.reasons.entry(reason).or_default() += 1;
     }
 
-    /// Counts an event that was accepted and yet is in no journey's numbers, by name.
+    /// Counts an event of this batch's records that is in no journey's numbers, by name.
     pub(super) fn event_not_counted(
         &mut self,
         context: &Arc<Context>,
@@ -193,6 +193,16 @@ impl Cells {
         reason: &'static str,
     ) {
         *self.event_reasons.entry(reason).or_default() += 1;
+        self.mark_not_counted(context, log_time_ms, reason);
+    }
+
+    /// Counts a mark of an earlier batch's event that turned out to belong to no attempt, by name.
+    pub(super) fn mark_not_counted(
+        &mut self,
+        context: &Arc<Context>,
+        log_time_ms: i64,
+        reason: &'static str,
+    ) {
         let quality = self.quality(context, log_time_ms);
         match reason {
             "late" => quality.late += 1,
