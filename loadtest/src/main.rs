@@ -55,7 +55,7 @@ struct RunArguments {
     #[arg(long)]
     ledger: PathBuf,
     /// Connections at most.
-    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u16).range(1..))]
     connections: u16,
     /// Traffic that is played.
     #[arg(long, value_enum, default_value = "mixed")]

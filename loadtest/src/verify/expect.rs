@@ -268,3 +268,106 @@ fn reason(attempt: &Attempt, journey: Option<&Journey>) -> String {
         None => "timeout".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use schema::definition::{EngineSettings, load};
+
+    use super::*;
+    use crate::truth::Truth;
+
+    const APP: &str = "app: studyapp-web\nkeys: [k]\n";
+    const JOURNEY: &str = "journey: watch\ntitle: Watch\nproduct: p\nowner: o\npromise: It plays.\n\
+        apps: [studyapp-web]\nstart: {event: a}\nsteps:\n  - {name: page, done: {event: b}}\n  \
+        - {name: video, done: {event: c}}\nsuccess: {event: c}\ntimeout: 30s\n\
+        objectives:\n  - {name: fast, within: 2s, target: 95%}\n";
+
+    fn definitions() -> DefinitionSet {
+        let files = [
+            ("apps/web.yaml", APP),
+            ("journeys/watch.yaml", JOURNEY),
+            ("products/p.yaml", "product: p\ntitle: P\n"),
+            ("owners/o.yaml", "owner: o\ntitle: O\n"),
+            ("policies/default.yaml", include_str!("../../../definitions/policies/default.yaml")),
+        ]
+        .map(|(path, text)| (path.to_owned(), text.to_owned()));
+        load(&files, EngineSettings::default()).unwrap()
+    }
+
+    fn attempt(outcome: Outcome, wait_ms: Option<u64>, reached: &[&'static str]) -> Attempt {
+        Attempt {
+            journey: "watch".into(),
+            single_event: false,
+            outcome,
+            reason: "".into(),
+            latency: None,
+            wait_ms,
+            reached: reached.iter().map(|step| (*step).into()).collect(),
+        }
+    }
+
+    fn fate(accepted: u64, tries: u64, from_ms: u64, to_ms: u64) -> BeaconFate {
+        BeaconFate {
+            accepted,
+            tries,
+            records_max: 1,
+            taken_from_ms: Some(from_ms),
+            accepted_ms: (accepted > 0).then_some(to_ms),
+        }
+    }
+
+    fn expect(attempts: Vec<Attempt>, fates: &[BeaconFate]) -> Expected {
+        let session = SessionLine {
+            number: 0,
+            app: "studyapp-web".into(),
+            weight: 2,
+            bot: false,
+            beacons: 2,
+            truth: Truth { attempts, too_old: 0 },
+        };
+        let mut expected = Expected::default();
+        let fates: Vec<&BeaconFate> = fates.iter().collect();
+        expected.add_session(&session, &fates, &definitions()).unwrap();
+        expected
+    }
+
+    fn cell(expected: &Expected) -> &Cell {
+        &expected.cells[&("studyapp-web".to_owned(), "watch".to_owned())]
+    }
+
+    #[test]
+    fn the_definition_says_what_a_player_cannot_know() {
+        let attempts = vec![
+            attempt(Outcome::Abandoned, Some(2_000), &[]),
+            attempt(Outcome::Abandoned, Some(2_001), &["page"]),
+            attempt(Outcome::Timeout, None, &["page"]),
+            attempt(Outcome::Timeout, None, &["page", "video"]),
+        ];
+        let expected = expect(attempts, &[fate(1, 1, 0, 5), fate(1, 1, 100, 105)]);
+        let cell = cell(&expected);
+        assert_eq!((cell.attempts(), cell.valid, cell.sessions), (8, 6, Some(2)));
+        assert_eq!(cell.reasons["timeout at video"], 2);
+        assert_eq!(cell.reasons["timeout"], 2);
+        assert_eq!(cell.steps, [("page".to_owned(), 8, 6), ("video".to_owned(), 6, 2)]);
+    }
+
+    #[test]
+    fn a_session_is_certain_only_when_all_of_it_came_in_time() {
+        let uncertain = |fates: &[BeaconFate]| {
+            let expected = expect(vec![attempt(Outcome::Unknown, None, &[])], fates);
+            let cell = cell(&expected);
+            assert_eq!(cell.attempts() + cell.uncertain, 2);
+            expected.sessions_uncertain == 1
+        };
+        assert!(!uncertain(&[fate(1, 1, 0, 5), fate(1, 3, 28_000, 29_000)]));
+        assert!(uncertain(&[fate(1, 1, 0, 5), fate(1, 1, 29_000, 29_001)]));
+        assert!(uncertain(&[fate(1, 1, 0, 5)]));
+        assert!(uncertain(&[fate(1, 1, 0, 5), fate(0, 4, 100, 0)]));
+    }
+
+    #[test]
+    fn duplicates_are_known_as_far_as_tries_were_answered() {
+        let twice_and_retried = [fate(2, 2, 0, 5), fate(1, 3, 100, 105)];
+        assert_eq!(expect(Vec::new(), &twice_and_retried).duplicates, (1, 3));
+    }
+}
