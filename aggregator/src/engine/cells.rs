@@ -196,7 +196,8 @@ impl Cells {
         self.mark_not_counted(context, log_time_ms, reason);
     }
 
-    /// Counts a mark of an earlier batch's event that turned out to belong to no attempt, by name.
+    /// Counts a mark that belongs to no attempt, by name. One event can make several marks, and a mark can be
+    /// given up in a later batch than the one that read its event, so the batch's events do not show it.
     pub(super) fn mark_not_counted(
         &mut self,
         context: &Arc<Context>,

@@ -295,9 +295,9 @@ fn declared_role(event: &Event<'_>) -> Option<Role> {
 fn push_mark(session: &mut Session, mark: Mark, happening: &Happening<'_>, plan: &Plan, cells: &mut Cells) {
     let Happening { arrival, order, .. } = happening;
     if session.has_settled(&mark.journey, mark.attempt, order.0) {
-        cells.event_not_counted(&arrival.context, arrival.log_time_ms, "late");
+        cells.mark_not_counted(&arrival.context, arrival.log_time_ms, "late");
     } else if session.marks.len() >= plan.set.settings.session_marks_max {
-        cells.event_not_counted(&arrival.context, arrival.log_time_ms, "session_limit");
+        cells.mark_not_counted(&arrival.context, arrival.log_time_ms, "session_limit");
     } else {
         session.marks.push(mark);
     }
@@ -367,9 +367,9 @@ fn revise(session: &mut Session, new: Revision, happening: &Happening<'_>, plan:
         }
         (held.first_ms, held.append_ms) = (first_ms, append_ms);
     } else if session.has_settled_revision(new.id) {
-        cells.event_not_counted(&arrival.context, arrival.log_time_ms, "late");
+        cells.mark_not_counted(&arrival.context, arrival.log_time_ms, "late");
     } else if session.revisions.len() >= plan.set.settings.session_marks_max {
-        cells.event_not_counted(&arrival.context, arrival.log_time_ms, "session_limit");
+        cells.mark_not_counted(&arrival.context, arrival.log_time_ms, "session_limit");
     } else {
         session.revisions.push(new);
     }

@@ -260,7 +260,7 @@ fn what_comes_after_settling_is_late() {
             vec![event(60_000, "ping", &[])],
             vec![event(700, "video", &[]), event(61_000, "ping", &[])],
         ],
-        &["watch  0 attempts 1", "watch  0 unknown 1", "events late 2"],
+        &["watch  0 attempts 1", "watch  0 unknown 1", "marks late 2"],
     );
 }
 

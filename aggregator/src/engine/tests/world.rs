@@ -248,6 +248,9 @@ pub(crate) fn totals(batches: &[Batch]) -> BTreeMap<String, u64> {
         for row in &batch.seen_events {
             add(format!("seen {}", row.event), row.seen);
         }
+        for row in &batch.quality {
+            add("marks late".into(), row.late);
+        }
         batch.row.reasons.iter().for_each(|(reason, count)| add(format!("records {reason}"), *count));
         batch.row.event_reasons.iter().for_each(|(reason, count)| add(format!("events {reason}"), *count));
         add("records counted".into(), batch.row.counted);
