@@ -109,6 +109,7 @@ pub fn start(context: ConsumerContext, runtime: Handle) -> Result<RunningConsume
         events: events.clone(),
         received,
         assignment: 0,
+        lookup: None,
         owned: Vec::new(),
         partitions: BTreeMap::new(),
         messages: Messages::with_capacity(MESSAGES_MAX),
@@ -130,6 +131,8 @@ struct Loop {
     received: Receiver<Event>,
     /// Counts assignments, so that an answer for a former one is recognised.
     assignment: u64,
+    /// Finds where the partitions of this assignment go on.
+    lookup: Option<tokio::task::JoinHandle<()>>,
     /// Partitions that the group gave.
     owned: Vec<i32>,
     /// Those of them that have begun.
@@ -162,6 +165,8 @@ impl Loop {
             }
         }
         self.drop_partitions();
+        // Closing the client leaves the group.
+        drop(self);
         tracing::info!("left the consumer group");
     }
 
@@ -205,7 +210,9 @@ impl Loop {
         if let Err(error) = self.log.assign(&TopicPartitionList::new()) {
             tracing::warn!(%error, "partitions were not given up");
         }
-        self.look_up_starts();
+        if !self.owned.is_empty() {
+            self.look_up_starts();
+        }
     }
 
     fn look_up_starts(&mut self) {
@@ -214,14 +221,14 @@ impl Loop {
         if self.owned.is_empty() || self.stop_by.is_some() {
             return;
         }
-        self.runtime.spawn(find_starts(
+        self.lookup = Some(self.runtime.spawn(find_starts(
             self.context.writer.clone(),
             Arc::clone(&self.log),
             self.context.kafka.topic.clone(),
             self.owned.clone(),
             self.assignment,
             self.events.clone(),
-        ));
+        )));
     }
 
     /// Starts reading where the lookup said.
@@ -331,6 +338,9 @@ impl Loop {
 
     fn drop_partitions(&mut self) {
         self.messages.clear();
+        if let Some(lookup) = self.lookup.take() {
+            lookup.abort();
+        }
         for partition in std::mem::take(&mut self.partitions).into_values() {
             partition.discard();
         }

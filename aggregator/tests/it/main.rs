@@ -1,4 +1,5 @@
 //! The aggregator on a real Kafka and a real ClickHouse.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod definitions;
 mod exactly_once;
