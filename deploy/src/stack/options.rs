@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use crate::port::PortChoice;
+use super::{AGGREGATOR, CLICKHOUSE, INGEST, KAFKA};
+use crate::error::StackError;
+use crate::port::{Port, PortChoice};
 use crate::progress::Progress;
 
 /// Grace period of the local stack: attempts settle soon, because nobody waits long in front of a demo.
@@ -150,6 +152,28 @@ impl Default for StackOptions {
 }
 
 impl StackOptions {
+    /// Refuses a given port that is in use, before anything is built or downloaded.
+    pub(super) fn check_given_ports(&self) -> Result<(), StackError> {
+        let kafka = self.parts.has_kafka() && self.kafka.is_none();
+        let clickhouse = self.parts.has_clickhouse() && self.clickhouse.is_none();
+        let services = self.parts == Parts::All;
+        let ports = &self.ports;
+        let used = [
+            (kafka, ports.kafka, KAFKA, "--kafka-port"),
+            (clickhouse, ports.clickhouse, CLICKHOUSE, "--clickhouse-port"),
+            (clickhouse, ports.clickhouse_native, CLICKHOUSE, "--clickhouse-native-port"),
+            (services, ports.ingest, INGEST, "--ingest-port"),
+            (services, ports.ingest_admin, INGEST, "--ingest-admin-port"),
+            (services, ports.aggregator_admin, AGGREGATOR, "--aggregator-admin-port"),
+        ];
+        for (is_used, choice, part, flag) in used {
+            if is_used && matches!(choice, PortChoice::Given(_)) {
+                drop(Port::choose(choice, part, flag)?);
+            }
+        }
+        Ok(())
+    }
+
     /// The given parts, else the default.
     pub fn of(parts: Parts) -> Self {
         Self { parts, ..Self::default() }

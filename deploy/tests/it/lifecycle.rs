@@ -107,11 +107,17 @@ async fn clickhouse_keeps_its_data_over_a_restart_and_migrations_repeat() {
 async fn a_given_port_in_use_is_refused_with_a_way_out() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
-    let ports = Ports { kafka: PortChoice::Given(port), ..Ports::FREE };
-    let error = Stack::start(StackOptions { ports, ..StackOptions::of(Parts::Kafka) }).await.unwrap_err();
     let pid = std::process::id();
-    let expect = format!("port {port} for kafka is in use by process {pid} ");
-    assert!(error.to_string().starts_with(&expect), "{error}");
+    let given = PortChoice::Given(port);
+    for (part, ports) in [
+        ("kafka", Ports { kafka: given, ..Ports::FREE }),
+        ("clickhouse", Ports { clickhouse: given, ..Ports::FREE }),
+        ("ingest", Ports { ingest: given, ..Ports::FREE }),
+    ] {
+        let error = Stack::start(StackOptions { ports, ..StackOptions::of(Parts::All) }).await.unwrap_err();
+        let expect = format!("port {port} for {part} is in use by process {pid} ");
+        assert!(error.to_string().starts_with(&expect), "{error}");
+    }
 }
 
 #[tokio::test]
