@@ -150,7 +150,7 @@ impl Expected {
 
     /// Log time from which on no attempt of the run can be open.
     pub fn settled_ms(&self, set: &DefinitionSet) -> i64 {
-        self.ended_ms + TIMEOUT_MS as i64 + set.settings.grace_ms + set.settings.flush_interval_ms
+        self.ended_ms + TIMEOUT_MS as i64 + 2 * set.settings.grace_ms + set.settings.flush_interval_ms
     }
 
     fn add_session(
