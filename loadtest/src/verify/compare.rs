@@ -251,8 +251,10 @@ fn compare_journey(comparison: &mut Comparison, key: (&str, &str), cell: &Cell, 
     for ((level, name), place) in LEVELS.iter().zip(0..) {
         let Some(exact) = quantile::exact(&cell.latencies, *level) else { continue };
         let found = row.quantiles.get(place).copied();
-        let equal =
-            found.is_some_and(|found| quantile::accepts(&cell.latencies, *level, found, 1 + cell.uncertain));
+        let equal = found.is_some_and(|found| match cell.uncertain {
+            0 => quantile::accepts(&cell.latencies, *level, found, 1),
+            uncertain => quantile::accepts_between(&cell.latencies, *level, found, 1 + uncertain),
+        });
         let found = found.map_or("none".to_owned(), |found| found.to_string());
         comparison.add(key, name, exact.to_string(), found, equal);
     }

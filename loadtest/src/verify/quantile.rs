@@ -27,6 +27,18 @@ pub fn accepts(values: &BTreeMap<u64, u64>, level: f64, found: u64, slack: u64) 
     false
 }
 
+/// Whether `found` lies, within one percent, between the exact elements `slack` ranks around that of `level`: all
+/// that can be said when as many values are not known.
+pub fn accepts_between(values: &BTreeMap<u64, u64>, level: f64, found: u64, slack: u64) -> bool {
+    let Some(rank) = rank(values, level) else { return true };
+    let total: u64 = values.values().sum();
+    // Beyond the known values on either side an unknown one may be anything.
+    let low = rank.checked_sub(slack).filter(|rank| *rank > 0).and_then(|rank| at_rank(values, rank));
+    let high = Some(rank + slack).filter(|rank| *rank <= total).and_then(|rank| at_rank(values, rank));
+    low.is_none_or(|low| found * 100 >= low * (100 - TOLERANCE_PERCENT))
+        && high.is_none_or(|high| found * 100 <= high * (100 + TOLERANCE_PERCENT))
+}
+
 /// Rank from 1 of the element at `level`.
 fn rank(values: &BTreeMap<u64, u64>, level: f64) -> Option<u64> {
     let total: u64 = values.values().sum();
@@ -83,6 +95,17 @@ mod tests {
         }
 
         #[test]
+        fn values_that_are_not_known_move_a_quantile_within_its_slack(
+            known in prop::collection::vec(0u64..100_000, 1..100),
+            unknown in prop::collection::vec(0u64..100_000, 0..20),
+            level in prop::sample::select(vec![0.5, 0.75, 0.95, 0.99]),
+        ) {
+            let all: Vec<u64> = known.iter().chain(&unknown).copied().collect();
+            let found = exact(&histogram(&all), level).unwrap();
+            prop_assert!(accepts_between(&histogram(&known), level, found, 1 + unknown.len() as u64));
+        }
+
+        #[test]
         fn a_quantile_that_is_two_percent_off_is_refused(value in 200u64..10_000_000, weight in 1u64..50) {
             let values = BTreeMap::from([(value, weight)]);
             prop_assert!(accepts(&values, 0.5, value, 0));
@@ -99,5 +122,8 @@ mod tests {
         assert!(accepts(&values, 0.5, 200, 1));
         assert!(!accepts(&values, 0.5, 100, 1));
         assert!(!accepts(&BTreeMap::new(), 0.5, 0, 1));
+        assert!(accepts_between(&values, 0.5, 250, 1));
+        assert!(!accepts_between(&values, 0.5, 190, 1));
+        assert!(!accepts_between(&values, 0.5, 410, 1));
     }
 }
