@@ -25,7 +25,7 @@ pub(crate) const PARTITIONS: i32 = 2;
 pub(crate) const JOURNEY: &str = "watch-lecture";
 
 /// Every wait of a test ends at the latest after this.
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(180);
 const POLL: Duration = Duration::from_millis(50);
 
 static STACK: Mutex<Weak<Stack>> = Mutex::const_new(Weak::new());
