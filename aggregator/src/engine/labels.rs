@@ -41,7 +41,7 @@ impl<'l> Labels<'l> {
 }
 
 /// The labels that are not among the `max` most frequent.
-fn beyond<'l>(counts: BTreeMap<&'l str, u64>, max: usize) -> Vec<&'l str> {
+fn beyond(counts: BTreeMap<&str, u64>, max: usize) -> Vec<&str> {
     if counts.len() <= max {
         return Vec::new();
     }

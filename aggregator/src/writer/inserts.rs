@@ -55,9 +55,12 @@ pub fn of_batch(batch: &Batch) -> Inserts {
     }
 }
 
-/// The same batch has the same token, whoever writes it: `topic/partition/from-to/table`.
+/// The same batch has the same token, whoever writes it: `topic/partition/from-to@log time/table`.
+///
+/// The log time tells apart the batches of a topic that was recreated, whose offsets come again.
 fn token(row: &BatchRow, table: &str) -> String {
-    format!("{}/{}/{}-{}/{table}", row.topic, row.partition, row.first_offset, row.next_offset)
+    let BatchRow { topic, partition, first_offset, next_offset, log_time_ms, .. } = row;
+    format!("{topic}/{partition}/{first_offset}-{next_offset}@{log_time_ms}/{table}")
 }
 
 fn insert<T: Serialize>(row: &BatchRow, table: &'static str, rows: &[T]) -> Insert {
