@@ -1,8 +1,8 @@
 //! The web-vitals library: `navigator.sendBeacon(url, JSON.stringify(metric or [metrics]))`, as `text/plain`.
 //!
 //! A metric comes again with the same `id` whenever its value has grown, and the last one counts. The library knows no
-//! session: unless the page adds one as query parameter `session`, each metric is a beacon of its own whose record is
-//! keyed by the metric's id, so that all its values meet in one partition. Metrics carry no time either.
+//! session: unless the page adds one as query parameter `session`, the values of each metric id are a beacon of their own
+//! whose record is keyed by that id, so that all its values meet in one partition. Metrics carry no time either.
 
 use std::borrow::Cow;
 
@@ -46,14 +46,19 @@ pub fn adapt<'a>(request: &Request<'a>) -> Result<Admission<'a>, Refusal> {
     let mut admission = Admission::default();
     let session = request.session.map(|session| identifier(Cow::Borrowed(session))).unwrap_or_default();
     if session.is_empty() {
-        for (at, metric) in metrics.into_iter().enumerate() {
-            let group = metric.id.text().map(|id| identifier(Cow::Owned(id.into_owned())));
-            let id = beacon_id(request, &metric, at);
+        for (group, values) in by_id(metrics) {
+            let ids: Vec<String> =
+                values.iter().map(|(at, metric)| beacon_id(request, metric, *at)).collect();
             let mut builder = BeaconBuilder::new(request.beacon(app), app);
-            add(&mut builder, metric, &mut admission);
+            for (_, metric) in values {
+                add(&mut builder, metric, &mut admission);
+            }
             let mut beacon = builder.finish();
-            beacon.id = Cow::Owned(id);
-            let kafka_key = group.filter(|group| !group.is_empty()).unwrap_or_else(|| beacon.id.clone());
+            beacon.id = match ids.as_slice() {
+                [id] => Cow::Owned(id.clone()),
+                ids => Cow::Owned(content_id(&group, ids.join("\u{0}").as_bytes())),
+            };
+            let kafka_key = if group.is_empty() { beacon.id.clone() } else { identifier(Cow::Owned(group)) };
             admission.admitted.push(Admitted { beacon, kafka_key });
         }
     } else if !metrics.is_empty() {
@@ -67,6 +72,19 @@ pub fn adapt<'a>(request: &Request<'a>) -> Result<Admission<'a>, Refusal> {
         admission.push(builder.finish());
     }
     Ok(admission)
+}
+
+/// Metrics with their places, those of one id together: the order of a metric's values must not get lost.
+fn by_id(metrics: Vec<Metric<'_>>) -> Vec<(String, Vec<(usize, Metric<'_>)>)> {
+    let mut groups: Vec<(String, Vec<(usize, Metric<'_>)>)> = Vec::new();
+    for (at, metric) in metrics.into_iter().enumerate() {
+        let id = metric.id.text().unwrap_or_default().into_owned();
+        match groups.iter_mut().find(|(known, _)| *known == id && !id.is_empty()) {
+            Some((_, values)) => values.push((at, metric)),
+            None => groups.push((id, vec![(at, metric)])),
+        }
+    }
+    groups
 }
 
 /// A hash of the metric's content, so that a repeat is known even in another array.

@@ -1,0 +1,101 @@
+//! Compares ingest with its bound: the same HTTP server and producer, with the body as one record and no logic.
+//!
+//! `cargo run --release -p ingest --example bound` starts Kafka, runs both servers as processes of their own under the
+//! same load by turns, and prints CPU time a request, throughput and latency, then the idle latency by `linger.ms`.
+//! With `taskset` the servers get one core and the load the others, as far as there are several.
+#![expect(clippy::print_stdout, reason = "a command-line tool")]
+
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use deploy::stack::{Parts, Stack, StackOptions};
+use ingest::log::LINGER_MS;
+
+mod load;
+mod server;
+
+use load::{Load, Measured};
+use server::{Kind, ServeArgs, Server};
+
+/// Measures ingest against its bound.
+#[derive(Parser)]
+struct Cli {
+    /// Seconds of each measured run.
+    #[arg(long, default_value_t = 4)]
+    seconds: u64,
+    /// Runs of each server with each load; the median counts.
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// Numbers of connections.
+    #[arg(long, value_delimiter = ',', default_value = "64,256")]
+    connections: Vec<usize>,
+    /// Values of linger.ms that are measured idle.
+    #[arg(long, value_delimiter = ',', default_value = "0,1,2,5")]
+    lingers: Vec<String>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs one of the servers; used by the measurement itself.
+    #[command(hide = true)]
+    Serve(ServeArgs),
+}
+
+fn main() -> anyhow::Result<()> {
+    let cli = Cli::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    match cli.command {
+        Some(Command::Serve(args)) => runtime.block_on(server::serve(args)),
+        None => runtime.block_on(measure(&cli)),
+    }
+}
+
+async fn measure(cli: &Cli) -> anyhow::Result<()> {
+    let stack = Stack::start(StackOptions::of(Parts::Kafka)).await.context("start Kafka")?;
+    let duration = Duration::from_secs(cli.seconds);
+    println!(
+        "5-event beacon of {} bytes, linger.ms {LINGER_MS}, medians of {}",
+        load::body(0).len(),
+        cli.rounds
+    );
+    println!(
+        "{:>11} {:>8} {:>12} {:>9} {:>8} {:>8} {:>8}",
+        "connections", "server", "CPU µs/req", "req/s", "p50 ms", "p99 ms", "RSS MB"
+    );
+    for connections in &cli.connections {
+        let mut results: [Vec<Measured>; 2] = [Vec::new(), Vec::new()];
+        for _ in 0..cli.rounds {
+            for (kind, results) in Kind::ALL.iter().zip(&mut results) {
+                let server = Server::start(*kind, stack.kafka_brokers(), LINGER_MS).await?;
+                Load { address: server.address, connections: *connections, duration: duration / 4 }
+                    .run(None)
+                    .await?;
+                let load = Load { address: server.address, connections: *connections, duration };
+                results.push(load.run(Some(&server)).await?);
+                server.stop()?;
+            }
+        }
+        let medians = results.map(|runs| Measured::median(&runs));
+        for (kind, median) in Kind::ALL.iter().zip(&medians) {
+            println!("{connections:>11} {:>8} {median}", kind.name());
+        }
+        println!("{connections:>11} {:>8} {:>12.2}", "ratio", medians[1].cpu_us / medians[0].cpu_us);
+    }
+    println!(
+        "\nidle, one connection\n{:>9} {:>12} {:>8} {:>8}",
+        "linger.ms", "CPU µs/req", "p50 ms", "p99 ms"
+    );
+    for linger in &cli.lingers {
+        let server = Server::start(Kind::Ingest, stack.kafka_brokers(), linger).await?;
+        let load = Load { address: server.address, connections: 1, duration: duration / 2 };
+        load.run(None).await?;
+        let measured = load.run(Some(&server)).await?;
+        println!("{linger:>9} {:>12.1} {:>8.2} {:>8.2}", measured.cpu_us, measured.p50_ms, measured.p99_ms);
+        server.stop()?;
+    }
+    stack.stop().await;
+    Ok(())
+}
