@@ -5,7 +5,7 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -137,7 +137,9 @@ impl Delivery {
 #[derive(Debug)]
 pub struct Deliveries {
     started: Instant,
-    /// Time of the latest acknowledgement, ms since `started`; -1 before the first.
+    /// Whether anything was acknowledged since [`Log::note_time`] last looked: cheaper than a clock a record.
+    acknowledged: AtomicBool,
+    /// When that was last so, ms since `started`; -1 before the first time.
     acknowledged_ms: AtomicI64,
     failures: AtomicU64,
     fatal: watch::Sender<Option<String>>,
@@ -170,8 +172,10 @@ impl ProducerContext for Deliveries {
     fn delivery(&self, result: &DeliveryResult<'_>, delivery: Arc<Delivery>) {
         match result {
             Ok(_) => {
-                let elapsed_ms = clock::monotonic().duration_since(self.started).as_millis() as i64;
-                self.acknowledged_ms.store(elapsed_ms, Ordering::Relaxed);
+                // Written only once an interval, so that the cache line stays shared.
+                if !self.acknowledged.load(Ordering::Relaxed) {
+                    self.acknowledged.store(true, Ordering::Relaxed);
+                }
                 delivery.settle(0, 1);
             }
             Err((error, _)) => {
@@ -214,6 +218,7 @@ impl Log {
     pub fn new(kafka: &KafkaConfig) -> Result<Self, KafkaError> {
         let deliveries = Deliveries {
             started: clock::monotonic(),
+            acknowledged: AtomicBool::new(false),
             acknowledged_ms: AtomicI64::new(-1),
             failures: AtomicU64::new(0),
             fatal: watch::Sender::new(None),
@@ -264,8 +269,18 @@ impl Log {
         Ok(count.and_then(|count| i32::try_from(count).ok()).unwrap_or_default())
     }
 
+    /// Notes the time if anything was acknowledged since the last call.
+    pub fn note_time(&self) {
+        let deliveries = self.producer.context();
+        if deliveries.acknowledged.swap(false, Ordering::Relaxed) {
+            let elapsed_ms = clock::monotonic().duration_since(deliveries.started).as_millis() as i64;
+            deliveries.acknowledged_ms.store(elapsed_ms, Ordering::Relaxed);
+        }
+    }
+
     /// Whether anything was acknowledged within `age`; ticks see to it that something is.
     pub fn is_live(&self, age: Duration) -> bool {
+        self.note_time();
         let deliveries = self.producer.context();
         let acknowledged_ms = deliveries.acknowledged_ms.load(Ordering::Relaxed);
         let now_ms = clock::monotonic().duration_since(deliveries.started).as_millis() as i64;

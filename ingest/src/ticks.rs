@@ -23,6 +23,7 @@ pub async fn run(log: Arc<Log>) {
     let mut partitions = 0;
     for count in 0u64.. {
         interval.tick().await;
+        log.note_time();
         if partitions == 0 || count % REFRESH_TICKS == 0 {
             partitions = refresh(&log, partitions).await;
         }

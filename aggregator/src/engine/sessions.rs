@@ -223,8 +223,11 @@ fn take_event(
                     role: role.clone(),
                     declared: false,
                     append_ms: arrival.record.append_ms,
-                    reason: matches!(role, Role::Failure { .. } | Role::Cancel)
-                        .then(|| reason_of(event).into_boxed_str()),
+                    reason: match role {
+                        Role::Failure { .. } => Some(reason_of(event).into_boxed_str()),
+                        Role::Cancel => event.attribute("reason").map(|reason| bounded(reason).into()),
+                        Role::Start | Role::Step(_) | Role::Success => None,
+                    },
                     value: None,
                     weight: arrival.beacon.weight,
                     context: arrival.context.clone(),

@@ -147,7 +147,7 @@ fn cancelled_is_not_valid() {
     check(
         "watch",
         vec![vec![event(0, "open", &[]), event(5, "close", &[])]],
-        &["watch  0 attempts 1", "watch  0 cancelled 1"],
+        &["watch  0 attempts 1", "watch  0 cancelled 1", "watch  0 because cancelled 1"],
     );
 }
 
