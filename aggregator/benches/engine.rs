@@ -34,7 +34,12 @@ objectives:
   - {name: fast, within: {web: 2s, ios: 1.5s}, target: 95%}
 "#;
 
-fn event(name: &'static str, time_ms: i64, value: u64, attributes: &[(&'static str, String)]) -> Event<'static> {
+fn event(
+    name: &'static str,
+    time_ms: i64,
+    value: u64,
+    attributes: &[(&'static str, String)],
+) -> Event<'static> {
     Event {
         name: name.into(),
         time_ms,
@@ -113,7 +118,9 @@ fn cost_of_an_event(criterion: &mut Criterion) {
     let activation = encode_definitions(&set);
     let records: Vec<(String, i64, Vec<u8>)> = (0..BEACONS)
         .map(beacon)
-        .map(|(beacon, append_ms)| (beacon.session.to_string(), append_ms, encode_beacon(&beacon, Vec::new())))
+        .map(|(beacon, append_ms)| {
+            (beacon.session.to_string(), append_ms, encode_beacon(&beacon, Vec::new()))
+        })
         .collect();
 
     let mut group = criterion.benchmark_group("event");
