@@ -1,7 +1,7 @@
 //! Definitions: what a journey is, when it is good, and what was promised, resolved from short files in git.
 //!
 //! This module has the resolved types, which are also what a control record on the log carries, and how an
-//! event is matched. [`file`] reads the YAML files; [`standard`] has the ones that every app gets. What an
+//! event is matched. [`mod@file`] reads the YAML files; [`standard`] has the ones that every app gets. What an
 //! attempt's outcome is decides the aggregator's engine.
 
 use std::collections::BTreeMap;
