@@ -45,8 +45,8 @@ fn the_token_names_the_range_and_the_table() {
     let mut batch = batch();
     batch.quality = vec![Quality { app: "a".into(), ..Quality::default() }];
     let inserts = of_batch(&batch);
-    assert_eq!(inserts.tables[0].token, "rum.beacons/3/10-25@1/quality");
-    assert_eq!(inserts.progress.token, "rum.beacons/3/10-25@1/batches");
+    assert_eq!(inserts.tables[0].token, "rum.beacons/3/10-25@1795405626034/quality");
+    assert_eq!(inserts.progress.token, "rum.beacons/3/10-25@1795405626034/batches");
 }
 
 #[test]
