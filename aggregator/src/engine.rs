@@ -22,6 +22,7 @@ mod batch;
 mod cells;
 mod context;
 mod labels;
+mod observations;
 mod plan;
 mod samples;
 mod session;
