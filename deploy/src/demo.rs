@@ -23,6 +23,8 @@ const LOADTEST: &str = "loadtest";
 const SEED: u64 = 1;
 /// How long settling may take after the last beacon, beyond what definitions ask for.
 const SETTLE_PATIENCE: Duration = Duration::from_secs(240);
+/// How much longer to wait, when everything has settled, for the minute of the last beacon to be whole.
+const WHOLE_MINUTE_PATIENCE_S: i64 = 20;
 /// Pause between two looks.
 const POLL: Duration = Duration::from_millis(500);
 /// In the local stack a partition without rows moves on after so many flush intervals, so that the demo does
@@ -122,21 +124,26 @@ impl Demo {
     }
 }
 
-/// Waits until every journey is complete up to now.
+/// Waits until every journey is complete up to now, or everything has settled and the status, which ends at a
+/// whole minute, holds most of the traffic.
 async fn wait_until_complete(stack: &Stack, progress: Progress) -> Result<(), StackError> {
     let clickhouse = stack.clickhouse()?;
     let now =
         first(&clickhouse.query("SELECT toUnixTimestamp(now()) AS now").await?, "now").unwrap_or_default();
     let question = format!(
         "SELECT min(ifNull(toInt64(complete_until), 0)) - {now} AS ahead_s, \
-         min(ifNull(toInt64(log_time), 0)) - {now} AS log_s FROM sli.freshness"
+         min(ifNull(toInt64(log_time), 0)) - {now} AS log_s, \
+         intDiv((SELECT max(timeout_ms) FROM sli.active_journeys) + 2 * (SELECT grace_ms FROM sli.progress), 1000) \
+         AS settled_s FROM sli.freshness"
     );
     let step = progress.step("waiting until every attempt has settled");
     let complete = tokio::time::timeout(SETTLE_PATIENCE, async {
         loop {
             let rows = clickhouse.query(&question).await?;
+            let enough_s = first(&rows, "settled_s").map(|settled_s| settled_s + WHOLE_MINUTE_PATIENCE_S);
             match (first(&rows, "ahead_s"), first(&rows, "log_s")) {
                 (Some(ahead_s), _) if ahead_s > 0 => return Ok(()),
+                (_, Some(log_s)) if enough_s.is_some_and(|enough_s| log_s >= enough_s) => return Ok(()),
                 (_, Some(log_s)) if log_s > -3_600 => {
                     step.detail(format_args!("the log is {log_s} s past the last beacon"));
                 }
