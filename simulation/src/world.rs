@@ -1,0 +1,432 @@
+//! A world: time, the order of everything that happens, and the run from the beginning to the judgement.
+//!
+//! Events lie in a queue by time. What a process is to hear waits while it is paused, and is lost when it dies.
+//! The processes are in [`process`] and [`writer`], the group in [`group`], what goes wrong in [`incidents`].
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use aggregator::engine::{Batch, Engine};
+use aggregator::writer::inserts::{Inserts, of_batch};
+
+use crate::broken::Broken;
+use crate::database::{Database, Prepared};
+use crate::definitions::{GRACE_MS, TIMEOUT_MAX_MS};
+use crate::dice::Dice;
+use crate::law::{self, Law, Violation};
+use crate::log::{Origin, PartitionLog};
+use crate::scenario::{Scenario, T0};
+use crate::truth::{self, Tally};
+use crate::visitors::{self, Delivery};
+
+mod group;
+mod incidents;
+mod process;
+mod writer;
+
+use self::group::Group;
+use self::process::{Found, Process};
+use self::writer::Sent;
+
+/// Name of the log.
+const TOPIC: &str = "rum.beacons";
+/// The world may take this long after its log has ended until everything is written.
+const END_MS: i64 = 600_000;
+/// What is still on its way when everything is written gets this long to do harm.
+const STRAGGLERS_MS: i64 = 15_000;
+
+/// What happened in runs, summed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Stats {
+    pub seeds: u64,
+    pub records: u64,
+    pub batches: u64,
+    pub crashes: u64,
+    /// Processes that went on when their partitions had been given away, or their lease was over.
+    pub zombies: u64,
+    pub rebalances: u64,
+    pub lost_answers: u64,
+    /// Kills of the database with an insert under way.
+    pub partial_writes: u64,
+    /// Starts that replayed something.
+    pub replays: u64,
+    /// Parts that the tables dropped as repeats.
+    pub dropped: u64,
+    /// Those of them whose content was another; 0 unless something is broken.
+    pub dropped_other: u64,
+}
+
+impl Stats {
+    /// Adds another run's.
+    pub fn add(&mut self, other: &Self) {
+        self.seeds += other.seeds;
+        self.records += other.records;
+        self.batches += other.batches;
+        self.crashes += other.crashes;
+        self.zombies += other.zombies;
+        self.rebalances += other.rebalances;
+        self.lost_answers += other.lost_answers;
+        self.partial_writes += other.partial_writes;
+        self.replays += other.replays;
+        self.dropped += other.dropped;
+        self.dropped_other += other.dropped_other;
+    }
+}
+
+/// What a run came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// What happened.
+    pub stats: Stats,
+    /// What does not hold; nothing is good.
+    pub violations: Vec<Violation>,
+    /// What happened, line by line, where it was asked for.
+    pub story: Vec<String>,
+}
+
+/// Plays a scenario to its end and judges it.
+pub fn run(scenario: &Scenario, tell: bool) -> Report {
+    let mut world = World::new(scenario, tell);
+    world.play();
+    world.judge()
+}
+
+/// What can happen next.
+#[derive(Debug)]
+enum Event {
+    /// A record of a client comes to the log.
+    Arrive(usize),
+    /// Ingest's tick for every partition.
+    IngestTick,
+    /// An owner's tick for a quiet partition.
+    QuietTick(i32),
+    /// A definition set comes to a partition.
+    Activate { partition: usize, set: usize },
+    /// Incident number so of the scenario's list.
+    Incident(usize),
+    /// The database answers again.
+    DatabaseUp,
+    /// A process is started.
+    Start(usize),
+    /// A paused process goes on.
+    Resume { aggregator: usize, pause: u64 },
+    /// Whether the group has missed a process for too long is looked at.
+    SessionTimeout { aggregator: usize, incarnation: u64, pause: u64 },
+    /// A process hears of its partitions.
+    Notice { generation: u64, partitions: Vec<i32> },
+    /// A process goes once round its loop.
+    Turn,
+    /// A process asks where a partition goes on: the log first, then the database.
+    LookUp { assignment: u64, place: usize },
+    /// The database gets the question.
+    Question { aggregator: usize, incarnation: u64, assignment: u64, place: usize, low: i64, high: i64 },
+    /// The answer comes.
+    Answer { assignment: u64, place: usize, found: Found },
+    /// A writer sends an insert, if it may.
+    Send { partition: i32, writer: u64, slot: usize, may_send: bool },
+    /// The database gets an insert.
+    InsertCame(Box<Sent>),
+    /// The database has done an insert.
+    InsertDone(u64),
+    /// A writer hears of an insert.
+    Confirmed { partition: i32, writer: u64, slot: usize, number_of_try: u64, done: bool },
+}
+
+/// An event at a time; the serial number keeps the order of what is at the same time.
+struct Due {
+    at_ms: i64,
+    serial: u64,
+    /// The process that is to hear it, with its incarnation.
+    to: Option<(usize, u64)>,
+    event: Event,
+}
+
+impl PartialEq for Due {
+    fn eq(&self, other: &Self) -> bool {
+        (self.at_ms, self.serial) == (other.at_ms, other.serial)
+    }
+}
+
+impl Eq for Due {}
+
+impl PartialOrd for Due {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Due {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.at_ms, self.serial).cmp(&(other.at_ms, other.serial))
+    }
+}
+
+struct World<'s> {
+    scenario: &'s Scenario,
+    now_ms: i64,
+    serial: u64,
+    queue: BinaryHeap<Reverse<Due>>,
+    deliveries: Vec<Delivery>,
+    truth: Tally,
+    /// When a beacon id was last seen under a key.
+    seen: BTreeMap<(String, String), i64>,
+    log: Vec<PartitionLog>,
+    /// Nothing is appended from then on.
+    log_ends_ms: i64,
+    no_ticks_until_ms: i64,
+    database: Database,
+    database_up: bool,
+    lost_answers: (i64, u64),
+    slow_until_ms: i64,
+    /// Inserts that the database works on, by number.
+    under_way: BTreeMap<u64, Sent>,
+    group: Group,
+    processes: Vec<Process>,
+    /// For the database, the broker and the group.
+    dice: Dice,
+    stats: Stats,
+    story: Option<Vec<String>>,
+}
+
+impl<'s> World<'s> {
+    fn new(scenario: &'s Scenario, tell: bool) -> Self {
+        let traffic = visitors::traffic(scenario);
+        let last_ms = traffic.deliveries.last().map_or(T0, |delivery| delivery.at_ms);
+        let incidents_ms = scenario.incidents.iter().map(|(_, incident)| T0 + incident.at_ms).max();
+        let flush_ms = scenario.sets.iter().map(|set| set.settings.flush_interval_ms).max().unwrap_or(0);
+        // Everything settles, and an idle batch ends.
+        let drain_ms = TIMEOUT_MAX_MS + 2 * GRACE_MS[1] + 8 * flush_ms;
+        let mut world = Self {
+            scenario,
+            now_ms: T0 - 2_000,
+            serial: 0,
+            queue: BinaryHeap::new(),
+            deliveries: traffic.deliveries,
+            truth: traffic.truth,
+            seen: BTreeMap::new(),
+            log: (0..scenario.partitions).map(|_| PartitionLog::default()).collect(),
+            log_ends_ms: last_ms.max(incidents_ms.unwrap_or(T0)) + drain_ms,
+            no_ticks_until_ms: 0,
+            database: Database::new(scenario.timing.window),
+            database_up: true,
+            lost_answers: (0, 0),
+            slow_until_ms: 0,
+            under_way: BTreeMap::new(),
+            group: Group::default(),
+            processes: (0..scenario.aggregators).map(|number| Process::new(scenario.seed, number)).collect(),
+            dice: Dice::new(scenario.seed, "world", 0),
+            stats: Stats { seeds: 1, ..Stats::default() },
+            story: tell.then(Vec::new),
+        };
+        world.begin();
+        world
+    }
+
+    fn begin(&mut self) {
+        for number in 0..self.deliveries.len() {
+            self.at(self.deliveries[number].at_ms, Event::Arrive(number));
+        }
+        for partition in 0..self.log.len() {
+            self.at(T0, Event::Activate { partition, set: 0 });
+        }
+        self.at(T0 + 500, Event::IngestTick);
+        for (place, (_, incident)) in self.scenario.incidents.iter().enumerate() {
+            self.at(T0 + incident.at_ms, Event::Incident(place));
+        }
+        for aggregator in 0..self.processes.len() {
+            let at_ms = T0 + self.dice.within(0..=2_000);
+            self.at(at_ms, Event::Start(aggregator));
+        }
+    }
+
+    /// Puts an event of the world into the queue.
+    fn at(&mut self, at_ms: i64, event: Event) {
+        self.put(at_ms, None, event);
+    }
+
+    /// Lets a process hear something after a while.
+    fn tell_process(&mut self, aggregator: usize, after_ms: i64, event: Event) {
+        let to = Some((aggregator, self.processes[aggregator].incarnation));
+        self.put(self.now_ms + after_ms, to, event);
+    }
+
+    fn put(&mut self, at_ms: i64, to: Option<(usize, u64)>, event: Event) {
+        self.serial += 1;
+        self.queue.push(Reverse(Due { at_ms, serial: self.serial, to, event }));
+    }
+
+    fn say(&mut self, line: impl FnOnce() -> String) {
+        if let Some(story) = &mut self.story {
+            story.push(format!("{:9.3} s  {}", (self.now_ms - T0) as f64 / 1000.0, line()));
+        }
+    }
+
+    fn play(&mut self) {
+        let mut written_at_ms = None;
+        while let Some(Reverse(due)) = self.queue.pop() {
+            self.now_ms = due.at_ms;
+            self.happen(due);
+            if self.now_ms < self.log_ends_ms {
+                continue;
+            }
+            if written_at_ms.is_none() && self.is_written() {
+                written_at_ms = Some(self.now_ms);
+            }
+            let end_ms = written_at_ms.map_or(self.log_ends_ms + END_MS, |at_ms| at_ms + STRAGGLERS_MS);
+            if self.now_ms > end_ms {
+                break;
+            }
+        }
+    }
+
+    fn happen(&mut self, due: Due) {
+        let Some((aggregator, incarnation)) = due.to else {
+            return self.happen_to_world(due.event);
+        };
+        let process = &mut self.processes[aggregator];
+        if process.incarnation != incarnation || !process.is_up {
+            return;
+        }
+        if process.is_paused() {
+            process.waiting.push(due.event);
+            return;
+        }
+        self.happen_to_process(aggregator, due.event);
+    }
+
+    fn happen_to_world(&mut self, event: Event) {
+        match event {
+            Event::Arrive(number) => self.arrive(number),
+            Event::IngestTick => self.ingest_tick(),
+            Event::QuietTick(partition) => self.tick(partition as usize),
+            Event::Activate { partition, set } => {
+                if self.now_ms < self.log_ends_ms {
+                    let set = Arc::clone(&self.scenario.sets[set]);
+                    self.log[partition].definitions(self.now_ms, &set);
+                }
+            }
+            Event::Incident(place) => self.incident(place),
+            Event::DatabaseUp => self.database_up = true,
+            Event::Start(aggregator) => self.start(aggregator),
+            Event::Resume { aggregator, pause } => self.resume(aggregator, pause),
+            Event::SessionTimeout { aggregator, incarnation, pause } => {
+                self.session_timeout(aggregator, incarnation, pause);
+            }
+            Event::Question { aggregator, incarnation, assignment, place, low, high } => {
+                self.question((aggregator, incarnation), assignment, place, (low, high));
+            }
+            Event::InsertCame(sent) => self.insert_came(*sent),
+            Event::InsertDone(number) => self.insert_done(number),
+            Event::Notice { .. }
+            | Event::Turn
+            | Event::LookUp { .. }
+            | Event::Answer { .. }
+            | Event::Send { .. }
+            | Event::Confirmed { .. } => unreachable!("a process hears it"),
+        }
+    }
+
+    fn arrive(&mut self, number: usize) {
+        let delivery = &self.deliveries[number];
+        let mut origin = delivery.origin.clone();
+        if let Some((id, horizon_ms)) = delivery.beacon.clone().filter(|_| origin != Origin::TooEarly) {
+            let seen_ms = self.seen.insert((delivery.key.clone(), id), self.now_ms);
+            if seen_ms.is_some_and(|seen_ms| self.now_ms < seen_ms + horizon_ms) {
+                origin = Origin::Duplicate;
+            }
+        }
+        let partition = xxhash_rust::xxh3::xxh3_64(delivery.key.as_bytes()) as usize % self.log.len();
+        let (key, payload, text) = (delivery.key.as_bytes(), delivery.payload.clone(), delivery.text.clone());
+        self.log[partition].append(self.now_ms, key, payload, origin, text);
+    }
+
+    fn ingest_tick(&mut self) {
+        if self.now_ms >= self.no_ticks_until_ms {
+            (0..self.log.len()).for_each(|partition| self.tick(partition));
+        }
+        if self.now_ms < self.log_ends_ms {
+            self.at(self.now_ms + self.scenario.tick_ms, Event::IngestTick);
+        }
+    }
+
+    fn tick(&mut self, partition: usize) {
+        if self.now_ms < self.log_ends_ms {
+            self.log[partition].tick(self.now_ms);
+        }
+    }
+
+    /// Whether the last record of every partition that one owner would have written is written.
+    fn is_written(&mut self) -> bool {
+        let ends = self.undisturbed_ends();
+        ends.iter().enumerate().all(|(partition, end)| {
+            let last = self.database.last_batch(partition as i32);
+            last.map_or(0, |row| row.next_offset) >= *end
+        })
+    }
+
+    fn undisturbed_ends(&mut self) -> Vec<i64> {
+        if self.group.ends.is_none() {
+            let ends = (0..self.log.len())
+                .map(|partition| {
+                    let batches = undisturbed(&self.log[partition], partition as i32);
+                    batches.last().map_or(0, |batch| batch.row.next_offset)
+                })
+                .collect();
+            self.group.ends = Some(ends);
+        }
+        self.group.ends.clone().unwrap_or_default()
+    }
+
+    fn judge(mut self) -> Report {
+        let mut violations = self.database.violations().to_vec();
+        let ends = self.undisturbed_ends();
+        if !self.is_written() {
+            let detail = format!("want every partition written up to {ends:?}");
+            violations.push(Violation { law: Law::End, detail });
+        }
+        let mut batches = Vec::new();
+        for (partition, log) in self.log.iter().enumerate() {
+            self.stats.records += log.entries.len() as u64;
+            batches.extend(undisturbed(log, partition as i32));
+            truth::tell_records(log, ends[partition], &mut self.truth);
+        }
+        self.stats.batches += batches.len() as u64;
+        let wanted: Vec<Prepared> =
+            batches.iter().flat_map(|batch| prepare_all(batch, self.scenario.timing.block_rows)).collect();
+        let wanted = wanted
+            .iter()
+            .flat_map(|insert| insert.parts.iter().map(|part| (insert.table, part.rows.as_str())));
+        violations.extend(law::compare_tables(wanted, self.database.parts()));
+        violations.extend(law::check_batches(self.database.progress().iter().map(AsRef::as_ref)));
+        violations.extend(truth::check(&self.truth, &truth::read(&batches)));
+        let counts = self.database.counts();
+        self.stats.dropped = counts.dropped;
+        self.stats.dropped_other = counts.dropped_other;
+        Report { stats: self.stats, violations, story: self.story.unwrap_or_default() }
+    }
+}
+
+/// The batches of one owner to whom nothing happens.
+fn undisturbed(log: &PartitionLog, partition: i32) -> Vec<Batch> {
+    let mut engine = Engine::new(TOPIC.to_owned(), partition, None);
+    log.entries.iter().filter_map(|entry| engine.record(entry.record()).batch).collect()
+}
+
+/// The inserts of a batch as the database gets them.
+fn prepare_all(batch: &Batch, block_rows: usize) -> Vec<Prepared> {
+    let row = Arc::new(batch.row.clone());
+    let Inserts { tables, definitions, progress } = of_batch(batch);
+    let all = tables.iter().chain(&definitions).chain([&progress]);
+    all.map(|insert| Prepared::new(insert, &row, &batch.definitions, block_rows)).collect()
+}
+
+/// Whether the scenario is broken in this way.
+fn is_broken(scenario: &Scenario, broken: Broken) -> bool {
+    scenario.broken == Some(broken)
+}
+
+/// An insert that several may hold.
+type Shared = Rc<Prepared>;
