@@ -29,6 +29,8 @@ pub enum Broken {
     LeaseIgnored,
     /// The tables remember two parts.
     NarrowWindow,
+    /// What a partition's log holds is asked once and before its last batch, and believed though the batch is newer.
+    OneLook,
     /// An insert that failed three times is given up.
     GivesUp,
 }

@@ -9,6 +9,7 @@
 //! | balance | records = counted + each reason, in every batch |
 //! | truth | the tables say what the generator knows, without the engine |
 //! | end | everything is written in the end |
+//! | loud | a start says that something was lost when it was, and only then |
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -27,6 +28,7 @@ pub enum Law {
     Balance,
     Truth,
     End,
+    Loud,
 }
 
 /// One thing that does not hold.

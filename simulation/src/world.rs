@@ -24,10 +24,12 @@ use crate::visitors::{self, Delivery};
 mod group;
 mod incidents;
 mod process;
+mod start;
 mod writer;
 
 use self::group::Group;
-use self::process::{Found, Process};
+use self::process::Process;
+use self::start::{Found, Held};
 use self::writer::Sent;
 
 /// Name of the log.
@@ -53,6 +55,8 @@ pub struct Stats {
     pub partial_writes: u64,
     /// Starts that replayed something.
     pub replays: u64,
+    /// Starts that said that something was lost.
+    pub loud_starts: u64,
     /// Parts that the tables dropped as repeats.
     pub dropped: u64,
     /// Those of them whose content was another; 0 unless something is broken.
@@ -71,6 +75,7 @@ impl Stats {
         self.lost_answers += other.lost_answers;
         self.partial_writes += other.partial_writes;
         self.replays += other.replays;
+        self.loud_starts += other.loud_starts;
         self.dropped += other.dropped;
         self.dropped_other += other.dropped_other;
     }
@@ -122,9 +127,9 @@ enum Event {
     /// A process asks where a partition goes on: the log first, then the database.
     LookUp { assignment: u64, place: usize },
     /// The database gets the question.
-    Question { aggregator: usize, incarnation: u64, assignment: u64, place: usize, low: i64, high: i64 },
+    Question { aggregator: usize, incarnation: u64, assignment: u64, place: usize, held: Held },
     /// The answer comes.
-    Answer { assignment: u64, place: usize, found: Found },
+    Answer { assignment: u64, place: usize, held: Held, found: Found },
     /// A writer sends an insert, if it may.
     Send { partition: i32, writer: u64, slot: usize, may_send: bool },
     /// The database gets an insert.
@@ -315,8 +320,8 @@ impl<'s> World<'s> {
             Event::SessionTimeout { aggregator, incarnation, pause } => {
                 self.session_timeout(aggregator, incarnation, pause);
             }
-            Event::Question { aggregator, incarnation, assignment, place, low, high } => {
-                self.question((aggregator, incarnation), assignment, place, (low, high));
+            Event::Question { aggregator, incarnation, assignment, place, held } => {
+                self.question((aggregator, incarnation), assignment, place, held);
             }
             Event::InsertCame(sent) => self.insert_came(*sent),
             Event::InsertDone(number) => self.insert_done(number),
@@ -402,6 +407,11 @@ impl<'s> World<'s> {
         violations.extend(law::compare_tables(wanted, self.database.parts()));
         violations.extend(law::check_batches(self.database.progress().iter().map(AsRef::as_ref)));
         violations.extend(truth::check(&self.truth, &truth::read(&batches)));
+        if self.stats.loud_starts > 0 {
+            let detail =
+                format!("{} starts said that something was lost, and nothing was", self.stats.loud_starts);
+            violations.push(Violation { law: Law::Loud, detail });
+        }
         let counts = self.database.counts();
         self.stats.dropped = counts.dropped;
         self.stats.dropped_other = counts.dropped_other;

@@ -1,25 +1,19 @@
-//! A process of the aggregator: its loop, its lease, and how it finds where its partitions go on. Mirrors the
-//! aggregator's `consumer.rs`, `lease.rs` and `progress.rs`; the engine is the real one.
+//! A process of the aggregator: its loop, its lease, and what it reads. Mirrors the aggregator's
+//! `consumer.rs` and `lease.rs`; the engine is the real one. Where partitions go on is in [`super::start`].
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use aggregator::engine::{Engine, LogRecord, Resume};
-use schema::definition::DefinitionSet;
-use schema::rows::BatchRow;
-
+use super::start::Start;
 use super::writer::{Work, Writer};
 use super::{Event, TOPIC, World, is_broken};
 use crate::broken::Broken;
 use crate::dice::Dice;
+use aggregator::engine::{Engine, LogRecord};
+use schema::rows::BatchRow;
 
-/// Pause between two tries to find where partitions go on.
-const LOOKUP_DELAY_MS: i64 = 1_000;
 /// How far the clock of a process is off, ms, where something goes by that clock.
 const CLOCK_OFF_MS: i64 = 700;
-
-/// What a lookup found of one partition; nothing when the database did not answer.
-pub(super) type Found = Option<Option<(Arc<BatchRow>, Option<Arc<DefinitionSet>>)>>;
 
 /// See the module.
 #[derive(Debug)]
@@ -38,10 +32,12 @@ pub(super) struct Process {
     /// Whether it has just looked at its lease, so that its loop goes on without.
     pub(super) looked: bool,
     heard_generation: u64,
-    owned: Vec<i32>,
-    assignment: u64,
+    pub(super) owned: Vec<i32>,
+    pub(super) assignment: u64,
     /// What the lookup of this assignment has found so far.
-    starts: Vec<Start>,
+    pub(super) starts: Vec<Start>,
+    /// Row of the last answer, by which a loss is believed or not.
+    pub(super) doubted: Option<Arc<BatchRow>>,
     inbox: VecDeque<Message>,
     pub(super) partitions: BTreeMap<i32, Partition>,
     writers: u64,
@@ -55,14 +51,6 @@ enum Message {
     Assigned(Vec<i32>),
     Revoked,
     Started(u64, Vec<Start>),
-}
-
-/// Where a partition is read from, and what its engine resumes.
-#[derive(Debug, Clone)]
-struct Start {
-    partition: i32,
-    offset: i64,
-    resume: Option<Resume>,
 }
 
 /// A partition that is being read.
@@ -90,6 +78,7 @@ impl Process {
             owned: Vec::new(),
             assignment: 0,
             starts: Vec::new(),
+            doubted: None,
             inbox: VecDeque::new(),
             partitions: BTreeMap::new(),
             writers: 0,
@@ -149,7 +138,9 @@ impl World<'_> {
                 }
             }
             Event::LookUp { assignment, place } => self.look_up(aggregator, assignment, place),
-            Event::Answer { assignment, place, found } => self.found(aggregator, assignment, place, found),
+            Event::Answer { assignment, place, held, found } => {
+                self.found(aggregator, assignment, place, held, found);
+            }
             Event::Send { partition, writer, slot, may_send } => {
                 self.send(aggregator, (partition, writer), slot, may_send);
             }
@@ -230,6 +221,7 @@ impl World<'_> {
     fn look_up_starts(&mut self, aggregator: usize) {
         let process = &mut self.processes[aggregator];
         process.assignment += 1;
+        process.doubted = None;
         process.starts.clear();
         if process.owned.is_empty() || process.stopping.is_some() {
             return;
@@ -239,104 +231,19 @@ impl World<'_> {
         self.tell_process(aggregator, after_ms, Event::LookUp { assignment, place: 0 });
     }
 
-    /// Asks the log what it holds, then the database for the last batch.
-    fn look_up(&mut self, aggregator: usize, assignment: u64, place: usize) {
+    /// The lookup of `assignment` has found where every partition goes on.
+    pub(super) fn found_all(&mut self, aggregator: usize, assignment: u64) {
         let process = &mut self.processes[aggregator];
-        if assignment != process.assignment {
-            return;
-        }
-        let log = &self.log[process.owned[place] as usize];
-        let (incarnation, low, high) = (process.incarnation, log.low, log.high);
-        let after_ms = process.dice.clone().pick(&[5, 5, 1_000]);
-        let after_ms = process.dice.within(1..=after_ms);
-        let event = Event::Question { aggregator, incarnation, assignment, place, low, high };
-        self.at(self.now_ms + after_ms, event);
-    }
-
-    pub(super) fn question(
-        &mut self,
-        (aggregator, incarnation): (usize, u64),
-        assignment: u64,
-        place: usize,
-        (low, high): (i64, i64),
-    ) {
-        let process = &self.processes[aggregator];
-        if process.incarnation != incarnation || process.assignment != assignment {
-            return;
-        }
-        let partition = process.owned[place];
-        let found = self.database_up.then(|| {
-            let row = self.database.last_batch(partition)?;
-            let replay_set = if is_broken(self.scenario, Broken::ReplayWithLatestSet) {
-                &row.definition_set
-            } else {
-                &row.replay_definition_set
-            };
-            let set = self.database.definitions(replay_set);
-            Some((row, set))
-        });
-        if let Some(Some((row, _))) = &found
-            && (high < row.next_offset || low > row.replay_from)
-        {
-            self.say(|| {
-                format!("aggregator {aggregator} takes {low}..{high} for lossy, {} is next", row.next_offset)
-            });
-        }
-        let after_ms = self.dice.within(1..=20);
-        self.tell_process(aggregator, after_ms, Event::Answer { assignment, place, found });
-    }
-
-    fn found(&mut self, aggregator: usize, assignment: u64, place: usize, found: Found) {
-        let process = &mut self.processes[aggregator];
-        if assignment != process.assignment {
-            return;
-        }
-        let partition = process.owned[place];
-        let Some(found) = found else {
-            self.tell_process(aggregator, LOOKUP_DELAY_MS, Event::LookUp { assignment, place });
-            return;
-        };
-        let resume = found.map(|(row, set)| self.resume_at(&row, set));
-        let offset = resume.as_ref().map_or(self.log[partition as usize].low, |resume| resume.replay_from);
-        self.stats.replays += u64::from(resume.as_ref().is_some_and(|resume| offset < resume.next_offset));
-        let process = &mut self.processes[aggregator];
-        process.starts.push(Start { partition, offset, resume });
-        if place + 1 < process.owned.len() {
-            self.tell_process(aggregator, 1, Event::LookUp { assignment, place: place + 1 });
-        } else {
-            let starts = std::mem::take(&mut process.starts);
-            process.inbox.push_back(Message::Started(assignment, starts));
-        }
-    }
-
-    /// Where the engine goes on after `row`.
-    fn resume_at(&self, row: &BatchRow, set: Option<Arc<DefinitionSet>>) -> Resume {
-        let mut resume = Resume {
-            replay_from: row.replay_from,
-            replay_log_time_ms: row.replay_log_time_ms,
-            replay_definitions: set,
-            next_offset: row.next_offset,
-        };
-        if is_broken(self.scenario, Broken::NoReplay) {
-            resume.replay_from = row.next_offset;
-            resume.replay_log_time_ms = row.log_time_ms;
-            resume.replay_definitions = self.database.definitions(&row.definition_set);
-        }
-        if is_broken(self.scenario, Broken::ReplayEmits) {
-            resume.next_offset = row.replay_from;
-        }
-        if is_broken(self.scenario, Broken::ReplayAtLatestTime) {
-            resume.replay_log_time_ms = row.log_time_ms;
-        }
-        resume
+        let starts = std::mem::take(&mut process.starts);
+        process.inbox.push_back(Message::Started(assignment, starts));
     }
 
     fn begin_partition(&mut self, aggregator: usize, start: Start) {
         let now_ms = self.now_ms;
-        let Start { partition, offset, resume } = start;
+        let Start { partition, offset, resume, kind } = start;
         self.say(|| match &resume {
             Some(resume) => format!(
-                "aggregator {aggregator} begins partition {partition} at {offset}, new from {}",
+                "aggregator {aggregator} begins partition {partition} at {offset}, new from {} ({kind:?})",
                 resume.next_offset
             ),
             None => format!("aggregator {aggregator} begins partition {partition} at {offset}"),
