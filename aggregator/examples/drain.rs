@@ -26,7 +26,7 @@ use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
 use schema::beacon::{Beacon, Event, TimeMethod};
 use schema::definition::{
-    App, DefinitionSet, EngineSettings, Journey, Matcher, Objective, Restart, Rule, Unit,
+    App, AttemptKind, DefinitionSet, EngineSettings, Journey, Matcher, Objective, Restart, Rule, Unit,
 };
 use schema::record::{Record, encode_beacon, encode_definitions};
 use schema::value::Value;
@@ -288,7 +288,9 @@ fn definitions() -> DefinitionSet {
         owner: "learning-team".into(),
         promise: "It works.".into(),
         apps: Vec::new(),
+        platforms: Vec::new(),
         standard: false,
+        attempt: if start.is_empty() { AttemptKind::Event } else { AttemptKind::Journey },
         start,
         steps: Vec::new(),
         success: vec![matcher(success)],

@@ -117,15 +117,20 @@ pub struct Journey {
     pub promise: String,
     /// Apps that it is defined for; empty means every app.
     pub apps: Vec<String>,
+    /// Platforms that it is measured on; empty means every platform. Beacons of others do not enter it.
+    pub platforms: Vec<String>,
     /// Shipped with the product and on without configuration.
     pub standard: bool,
-    /// What begins an attempt; empty when one event is the whole attempt.
+    /// What one attempt of it is.
+    pub attempt: AttemptKind,
+    /// What begins an attempt; empty unless an attempt goes from a start to an end.
     pub start: Vec<Matcher>,
     /// Named stages in their order.
     pub steps: Vec<Step>,
     /// What ends an attempt well, any of. For a journey of one event, what an attempt is.
     pub success: Vec<Matcher>,
-    /// What ends an attempt badly, any of; looked at before `success` in a journey of one event.
+    /// What ends an attempt badly, any of; looked at before `success` in a journey of one event. What makes a
+    /// session bad, where a session is the attempt.
     pub failure: Vec<FailureMatcher>,
     /// What says that the user cancelled, any of.
     pub cancel: Vec<Matcher>,
@@ -143,6 +148,30 @@ pub struct Journey {
     pub objectives: Vec<Objective>,
     /// Name of the error-budget policy.
     pub policy: String,
+}
+
+/// What one attempt of a journey is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AttemptKind {
+    /// From a start to an end.
+    #[default]
+    Journey,
+    /// One event is the whole attempt.
+    Event,
+    /// A session is the attempt: valid when it starts, bad when a failure event of it arrives.
+    Session,
+}
+
+impl AttemptKind {
+    /// The name in the tables.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Journey => "journey",
+            Self::Event => "event",
+            Self::Session => "session",
+        }
+    }
 }
 
 /// A named stage of a journey.
@@ -293,7 +322,12 @@ impl DefinitionSet {
 impl Journey {
     /// Whether one event is the whole attempt.
     pub fn is_single_event(&self) -> bool {
-        self.start.is_empty()
+        self.attempt == AttemptKind::Event
+    }
+
+    /// Whether it is measured on `platform`.
+    pub fn runs_on(&self, platform: &str) -> bool {
+        self.platforms.is_empty() || self.platforms.iter().any(|name| name == platform)
     }
 
     /// Whether it is defined for `app`.

@@ -14,7 +14,7 @@ use rdkafka::config::ClientConfig;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use schema::beacon::{Beacon, Event, TimeMethod};
 use schema::definition::{
-    App, DefinitionSet, EngineSettings, Journey, Matcher, Objective, Restart, Rule, Unit,
+    App, AttemptKind, DefinitionSet, EngineSettings, Journey, Matcher, Objective, Restart, Rule, Unit,
 };
 use schema::record::{encode_beacon, encode_definitions};
 use serde_json::Value;
@@ -80,7 +80,9 @@ impl Stand {
             owner: "learning-team".into(),
             promise: "A learner who opens a lecture sees it play.".into(),
             apps: vec![self.name.clone()],
+            platforms: Vec::new(),
             standard: false,
+            attempt: AttemptKind::Journey,
             start: vec![Matcher { event: "lecture.open".into(), conditions: Vec::new() }],
             steps: Vec::new(),
             success: Vec::new(),

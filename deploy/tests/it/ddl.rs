@@ -139,7 +139,8 @@ impl Definitions {
         self.journeys.push(json!({
             "set_id": self.set_id, "activated_at": self.activated_at, "app": app, "journey": journey,
             "title": format!("Title of {journey}"), "promise": "It works.", "product": "shop", "owner": "team",
-            "unit": unit, "standard": app == "*", "timeout_ms": timeout_ms, "policy": "default",
+            "unit": unit, "attempt": "journey", "standard": app == "*", "timeout_ms": timeout_ms,
+            "policy": "default",
         }));
         self
     }

@@ -26,6 +26,7 @@ CREATE TABLE IF NOT EXISTS sli.journey_definitions
     product LowCardinality(String) COMMENT 'Product that it belongs to, empty for standard journeys',
     owner LowCardinality(String) COMMENT 'Owning team or role, empty for standard journeys',
     unit LowCardinality(String) COMMENT 'Unit of its latency or value: ms or score',
+    attempt LowCardinality(String) COMMENT 'What one attempt is: journey (from a start to an end), event or session',
     standard Bool COMMENT 'Shipped with the product and on without configuration',
     timeout_ms UInt64 COMMENT 'Deadline of an attempt after its start',
     policy LowCardinality(String) COMMENT 'Error-budget policy'

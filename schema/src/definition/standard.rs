@@ -5,11 +5,15 @@ use super::Journey;
 use super::file::parse_standard;
 
 /// Every shipped file.
-const FILES: [(&str, &str); 13] = [
+const FILES: [(&str, &str); 17] = [
+    ("anr-free-sessions.yaml", include_str!("standard/anr-free-sessions.yaml")),
     ("app-start-cold.yaml", include_str!("standard/app-start-cold.yaml")),
     ("app-start-hot.yaml", include_str!("standard/app-start-hot.yaml")),
     ("app-start-warm.yaml", include_str!("standard/app-start-warm.yaml")),
+    ("crash-free-sessions.yaml", include_str!("standard/crash-free-sessions.yaml")),
+    ("error-free-sessions.yaml", include_str!("standard/error-free-sessions.yaml")),
     ("exceptions.yaml", include_str!("standard/exceptions.yaml")),
+    ("hang-free-sessions.yaml", include_str!("standard/hang-free-sessions.yaml")),
     ("http-calls.yaml", include_str!("standard/http-calls.yaml")),
     ("interaction.yaml", include_str!("standard/interaction.yaml")),
     ("page-load.yaml", include_str!("standard/page-load.yaml")),
@@ -35,11 +39,12 @@ pub fn journeys() -> Vec<Journey> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::definition::AttemptKind;
 
     #[test]
-    fn every_shipped_file_is_a_journey_of_one_event_with_a_promise() {
+    fn every_shipped_file_is_measured_without_a_start_and_has_a_promise() {
         for journey in journeys() {
-            assert!(journey.standard && journey.is_single_event(), "{}", journey.name);
+            assert!(journey.standard && journey.attempt != AttemptKind::Journey, "{}", journey.name);
             assert!(!journey.promise.is_empty() && !journey.objectives.is_empty(), "{}", journey.name);
             assert!(
                 journey.objectives.iter().all(|objective| objective.target_ppm.is_none()),

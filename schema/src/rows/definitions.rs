@@ -37,6 +37,7 @@ pub struct JourneyDefinitionRow {
     pub product: String,
     pub owner: String,
     pub unit: &'static str,
+    pub attempt: &'static str,
     pub standard: bool,
     pub timeout_ms: u64,
     pub policy: String,
@@ -84,6 +85,7 @@ impl JourneyDefinitionRow {
                 product: journey.product.clone(),
                 owner: journey.owner.clone(),
                 unit: journey.unit.as_str(),
+                attempt: journey.attempt.as_str(),
                 standard: journey.standard,
                 timeout_ms: journey.timeout_ms,
                 policy: journey.policy.clone(),
@@ -162,7 +164,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::definition::{EngineSettings, Objective, Restart};
+    use crate::definition::{AttemptKind, EngineSettings, Objective, Restart};
     use crate::value::Value;
 
     fn ms(units: u64) -> Value {
@@ -177,7 +179,9 @@ mod tests {
             owner: "learning-team".into(),
             promise: "It works.".into(),
             apps: apps.iter().map(|app| (*app).to_owned()).collect(),
+            platforms: Vec::new(),
             standard: false,
+            attempt: AttemptKind::Event,
             start: Vec::new(),
             steps: Vec::new(),
             success: Vec::new(),

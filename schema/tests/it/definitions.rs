@@ -40,7 +40,7 @@ fn the_shipped_folder_loads() {
             .iter()
             .map(|objective| format!("{} {:?}", objective.name, objective.target_ppm))
             .collect();
-        let kind = if journey.is_single_event() { "one event" } else { "attempts" };
+        let kind = journey.attempt.as_str();
         let (timeout_ms, patience_ms) = (journey.timeout_ms, journey.patience_ms);
         writeln!(table, "{} | {kind} | {timeout_ms} {patience_ms} | {}", journey.name, objectives.join(", "))
             .unwrap();
@@ -127,7 +127,7 @@ fn a_folder_without_files_has_the_standard_journeys() {
     let set = load(&[], EngineSettings::default()).unwrap();
     assert!(set.apps.is_empty());
     assert!(set.journeys.iter().all(|journey| journey.standard));
-    assert_eq!(set.journeys.len(), 13);
+    assert_eq!(set.journeys.len(), 17);
 }
 
 /// One folder, two bad files: both are blamed, at every problem, and the good ones do not load without them.

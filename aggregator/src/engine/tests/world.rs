@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use schema::beacon::{Beacon, Event, TimeMethod};
 use schema::definition::{
-    App, Comparison, DefinitionSet, EngineSettings, FailureMatcher, Journey, Matcher, Objective, Restart,
+    App, AttemptKind, Comparison, DefinitionSet, EngineSettings, FailureMatcher, Journey, Matcher, Objective, Restart,
     Rule, Step, Test, Unit,
 };
 use schema::record::{encode_beacon, encode_definitions, encode_tick};
@@ -47,7 +47,9 @@ pub(crate) fn journey(name: &str) -> Journey {
         owner: String::new(),
         promise: String::new(),
         apps: Vec::new(),
+        platforms: Vec::new(),
         standard: false,
+        attempt: AttemptKind::Journey,
         start: Vec::new(),
         steps: Vec::new(),
         success: Vec::new(),
@@ -107,6 +109,7 @@ pub(crate) fn definitions(settings: EngineSettings) -> DefinitionSet {
         ..journey("keep")
     };
     let calls = Journey {
+        attempt: AttemptKind::Event,
         success: vec![matcher("http.client", &[])],
         failure: vec![failure(
             matcher("http.client", &[("status", Test::Compares(Comparison::GreaterOrEqual, 500.0))]),
@@ -115,6 +118,7 @@ pub(crate) fn definitions(settings: EngineSettings) -> DefinitionSet {
         ..journey("calls")
     };
     let vital = Journey {
+        attempt: AttemptKind::Event,
         success: vec![matcher("browser.web_vital", &[("name", equals("LCP"))])],
         revised_by: Some("id".into()),
         ..journey("lcp")

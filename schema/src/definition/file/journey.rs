@@ -8,7 +8,7 @@ use serde_yaml_ng::Value as Yaml;
 use super::matching::{Found, MatcherFile, OneOrMany, StartFile, failures, matchers};
 use super::quantity::{comparison, days, duration, target_ppm};
 use super::{is_name, name_rule};
-use crate::definition::{Condition, Journey, Matcher, Objective, Restart, Rule, Step, Test, Unit};
+use crate::definition::{AttemptKind, Condition, Journey, Matcher, Objective, Restart, Rule, Step, Test, Unit};
 use crate::value::Value;
 
 /// Deadline of an attempt unless the file says another.
@@ -20,6 +20,9 @@ const WINDOW_DAYS: u16 = 28;
 /// Error-budget policy unless the file names another.
 const POLICY: &str = "default";
 
+/// What `start` says where a session is the attempt.
+const SESSION: &str = "session";
+
 /// A `journey:` file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -30,6 +33,7 @@ pub(super) struct JourneyFile {
     owner: Option<String>,
     promise: Option<String>,
     apps: Option<Vec<String>>,
+    platforms: Option<Vec<String>>,
     start: Option<StartFile>,
     #[serde(default)]
     steps: Vec<StepFile>,
@@ -120,11 +124,14 @@ impl JourneyFile {
         for (key, _) in fixed.into_iter().filter(|(_, given)| *given) {
             found.push((
                 key.to_owned(),
-                format!("`{}` is a standard journey: a file adopts it with `title`, `product`, `owner`, `promise`, `apps`, `objectives` or `policy`, and `{key}` is fixed; choose another name for a journey of your own", self.journey),
+                format!("`{}` is a standard journey: a file adopts it with `title`, `product`, `owner`, `promise`, `apps`, `platforms`, `objectives` or `policy`, and `{key}` is fixed; choose another name for a journey of your own", self.journey),
             ));
         }
         let objectives =
             collect(self.objectives.iter().map(|objective| objective.resolve(&[], true)), &mut found);
+        if standard.attempt == AttemptKind::Session {
+            check_session_objectives(&objectives, &mut found);
+        }
         if !found.is_empty() {
             return Err(found);
         }
@@ -136,6 +143,7 @@ impl JourneyFile {
             promise: or(&self.promise, &standard.promise),
             policy: or(&self.policy, &standard.policy),
             apps: self.apps.clone().unwrap_or_else(|| standard.apps.clone()),
+            platforms: self.platforms.clone().unwrap_or_else(|| standard.platforms.clone()),
             objectives: if objectives.is_empty() { standard.objectives.clone() } else { objectives },
             ..standard.clone()
         })
@@ -161,16 +169,20 @@ impl JourneyFile {
             .duration_ms("patience", &self.patience, &mut found)
             .unwrap_or_else(|| largest_within(&objectives).unwrap_or(timeout_ms));
         self.check_waits(timeout_ms, patience_ms, &objectives, &mut found);
-        if self.start.is_none() && self.success.0.is_empty() && self.failure.0.is_empty() {
+        let attempt = self.attempt();
+        if attempt == AttemptKind::Session {
+            self.check_session(&objectives, &mut found);
+        }
+        if attempt == AttemptKind::Event && self.success.0.is_empty() && self.failure.0.is_empty() {
             found.push((
                 self.journey.clone(),
-                "nothing begins an attempt: give `start` (`start: declared` when only the app's own journey.* events tell), or `success` alone when one event is the whole attempt".to_owned(),
+                "nothing begins an attempt: give `start` (`start: declared` when only the app's own journey.* events tell, `start: session` when the session is the attempt), or `success` alone when one event is the whole attempt".to_owned(),
             ));
         }
-        if self.start.is_none() && !(self.steps.is_empty() && self.cancel.0.is_empty()) {
+        if attempt == AttemptKind::Event && !(self.steps.is_empty() && self.cancel.0.is_empty()) {
             found.push((self.journey.clone(), "`steps` and `cancel` need a `start`".to_owned()));
         }
-        if self.start.is_some() && self.revised_by.is_some() {
+        if attempt == AttemptKind::Journey && self.revised_by.is_some() {
             let message = "`revised_by` is for a journey of one event, which has no `start`";
             found.push(("revised_by".to_owned(), message.to_owned()));
         }
@@ -184,7 +196,9 @@ impl JourneyFile {
             owner: self.owner.clone().unwrap_or_default(),
             promise: self.promise.clone().unwrap_or_default(),
             apps: self.apps.clone().unwrap_or_default(),
+            platforms: self.platforms.clone().unwrap_or_default(),
             standard: false,
+            attempt,
             start,
             steps,
             success,
@@ -227,11 +241,16 @@ impl JourneyFile {
 
     fn check_names(&self) -> Vec<Found> {
         let mut found = Vec::new();
+        if self.platforms.as_ref().is_some_and(Vec::is_empty) {
+            let message = "`platforms` lists nothing; leave it out for every platform";
+            found.push(("platforms".to_owned(), message.to_owned()));
+        }
         let mut seen = BTreeSet::new();
         let steps = self.steps.iter().map(|step| ("step", step.name.as_str()));
         let objectives = self.objectives.iter().map(|objective| ("objective", objective.name.as_str()));
-        for (what, name) in std::iter::once(("journey", self.journey.as_str())).chain(steps).chain(objectives)
-        {
+        let platforms = self.platforms.iter().flatten().map(|platform| ("platform", platform.as_str()));
+        let journey = std::iter::once(("journey", self.journey.as_str()));
+        for (what, name) in journey.chain(platforms).chain(steps).chain(objectives) {
             if !is_name(name) {
                 found.push((name.to_owned(), format!("{what} {}", name_rule(name))));
             }
@@ -242,9 +261,47 @@ impl JourneyFile {
         found
     }
 
+    fn attempt(&self) -> AttemptKind {
+        match &self.start {
+            None => AttemptKind::Event,
+            Some(StartFile::Word(word)) if word == SESSION => AttemptKind::Session,
+            Some(StartFile::Word(_) | StartFile::Matchers(_)) => AttemptKind::Journey,
+        }
+    }
+
+    /// A session has neither an end of its own nor a latency: what tells of them has no meaning.
+    fn check_session(&self, objectives: &[Objective], found: &mut Vec<Found>) {
+        let meaningless = [
+            ("steps", !self.steps.is_empty()),
+            ("success", !self.success.0.is_empty()),
+            ("cancel", !self.cancel.0.is_empty()),
+            ("timeout", self.timeout.is_some()),
+            ("patience", self.patience.is_some()),
+            ("restart", self.restart.is_some()),
+            ("unit", self.unit.is_some()),
+            ("revised_by", self.revised_by.is_some()),
+        ];
+        for (key, _) in meaningless.into_iter().filter(|(_, given)| *given) {
+            let message = format!(
+                "`{key}` has no meaning with `start: session`: a session is good until a `failure` event of it arrives"
+            );
+            found.push((key.to_owned(), message));
+        }
+        if self.failure.0.is_empty() {
+            let message = "`start: session` needs a `failure`: the event that makes a session bad";
+            found.push(("session".to_owned(), message.to_owned()));
+        }
+        if self.failure.0.iter().any(|file| file.recoverable) {
+            let message = "`recoverable` has no meaning with `start: session`, since no success follows";
+            found.push(("recoverable".to_owned(), message.to_owned()));
+        }
+        check_session_objectives(objectives, found);
+    }
+
     fn start(&self, found: &mut Vec<Found>) -> Vec<Matcher> {
         match &self.start {
             None => Vec::new(),
+            Some(StartFile::Word(word)) if word == SESSION => Vec::new(),
             Some(StartFile::Word(word)) if word == "declared" => vec![Matcher {
                 event: "journey.start".to_owned(),
                 conditions: vec![Condition {
@@ -255,7 +312,9 @@ impl JourneyFile {
             Some(StartFile::Word(word)) => {
                 found.push((
                     "start".to_owned(),
-                    format!("`start` is `{word}`, but must be a matcher, a list of them, or `declared`"),
+                    format!(
+                        "`start` is `{word}`, but must be a matcher, a list of them, `declared` or `session`"
+                    ),
                 ));
                 Vec::new()
             }
@@ -361,6 +420,17 @@ fn within_rule(within: &Yaml, from: Option<String>) -> Result<Rule, String> {
         Yaml::Null | Yaml::Bool(_) | Yaml::Number(_) | Yaml::Sequence(_) | Yaml::Tagged(_) => {
             Err(expected.to_owned())
         }
+    }
+}
+
+/// Objectives of sessions: a session has no latency and no value.
+fn check_session_objectives(objectives: &[Objective], found: &mut Vec<Found>) {
+    for objective in objectives.iter().filter(|objective| objective.rule != Rule::Works) {
+        let message = format!(
+            "objective `{}`: a session has no latency and no value; leave out `within` and `value`",
+            objective.name
+        );
+        found.push((objective.name.clone(), message));
     }
 }
 

@@ -48,7 +48,8 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMany<T> {
     }
 }
 
-/// What begins an attempt: matchers, or the word `declared` when only the app itself says so.
+/// What begins an attempt: matchers, the word `declared` when only the app itself says so, or the word `session`
+/// when the session is the attempt.
 #[derive(Debug)]
 pub(super) enum StartFile {
     Word(String),
@@ -63,7 +64,7 @@ impl<'de> Deserialize<'de> for StartFile {
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str(
-                    "a matcher such as {event: NAME, where: {…}}, a list of them, or the word declared",
+                    "a matcher such as {event: NAME, where: {…}}, a list of them, or the word declared or session",
                 )
             }
 
@@ -91,7 +92,7 @@ pub(super) struct MatcherFile {
     #[serde(default, rename = "where")]
     conditions: BTreeMap<String, Yaml>,
     #[serde(default)]
-    recoverable: bool,
+    pub(super) recoverable: bool,
 }
 
 /// Matchers of `start`, `success` and `done`, which have nothing recoverable.
