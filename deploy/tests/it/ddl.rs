@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 mod audit;
 mod journeys;
 mod objectives;
+mod sessions;
 mod status;
 mod tables;
 

@@ -4,10 +4,13 @@
 -- dimensions, sum the counters and merge the histograms, never average ratios or quantiles:
 -- quantilesExactWeightedArray(0.5, 0.95)(mapKeys(latency), mapValues(latency)).
 -- join_use_nulls is set in each view that joins, so that no tool's own setting turns 'nothing found' into NULL.
+-- An attempt without another outcome is a success: where a session is the attempt, its failure may come days after
+-- it was counted, and a success that was written could not be taken back. A failure that arrives before the start
+-- that it belongs to counts never makes a negative number.
 -- Keys of `latency` are the stored ones (ten-thousandths for a score); quantiles and mean are in the unit.
 
 CREATE OR REPLACE VIEW sli.active_journeys AS
-SELECT app, journey, title, promise, product, owner, unit, standard, timeout_ms, policy
+SELECT app, journey, title, promise, product, owner, unit, attempt, standard, timeout_ms, policy
 FROM sli.journey_definitions FINAL
 WHERE set_id = (SELECT argMax(set_id, (activated_at, set_id)) FROM sli.definitions)
 COMMENT 'Journeys of the active definition set; app * is every app';
@@ -66,7 +69,7 @@ FROM
         source.window_start AS window_start,
         sum(source.attempts) AS attempts,
         sum(source.valid) AS valid,
-        sum(source.success) AS success,
+        toUInt64(greatest(0, toInt64(sum(source.attempts)) - toInt64(sum(source.failure) + sum(source.timeout) + sum(source.interrupted) + sum(source.abandoned) + sum(source.cancelled) + sum(source.unknown)))) AS success,
         sum(source.failure) AS failure,
         sum(source.timeout) AS timeout,
         sum(source.interrupted) AS interrupted,
@@ -137,7 +140,7 @@ FROM
         source.window_start AS window_start,
         sum(source.attempts) AS attempts,
         sum(source.valid) AS valid,
-        sum(source.success) AS success,
+        toUInt64(greatest(0, toInt64(sum(source.attempts)) - toInt64(sum(source.failure) + sum(source.timeout) + sum(source.interrupted) + sum(source.abandoned) + sum(source.cancelled) + sum(source.unknown)))) AS success,
         sum(source.failure) AS failure,
         sum(source.timeout) AS timeout,
         sum(source.interrupted) AS interrupted,
@@ -208,7 +211,7 @@ FROM
         toStartOfDay(source.window_start) AS window_start,
         sum(source.attempts) AS attempts,
         sum(source.valid) AS valid,
-        sum(source.success) AS success,
+        toUInt64(greatest(0, toInt64(sum(source.attempts)) - toInt64(sum(source.failure) + sum(source.timeout) + sum(source.interrupted) + sum(source.abandoned) + sum(source.cancelled) + sum(source.unknown)))) AS success,
         sum(source.failure) AS failure,
         sum(source.timeout) AS timeout,
         sum(source.interrupted) AS interrupted,

@@ -1,5 +1,7 @@
 -- What was promised and what was kept. Everything here ends where the data is complete, not at now, so that a
--- late batch never makes a good minute look bad, nor a stopped pipeline a bad one look good.
+-- late batch never makes a good minute look bad, nor a stopped pipeline a bad one look good. Only where a session is
+-- the attempt can a crash that is told of days later still make a complete minute worse.
+-- Good is never less than nothing: the bad of a session can come under a later version of its objective.
 
 CREATE OR REPLACE VIEW sli.progress AS
 WITH
@@ -72,7 +74,7 @@ SELECT
     source.app AS app,
     source.journey AS journey,
     sum(source.attempts) AS attempts,
-    sum(source.success) AS success,
+    toUInt64(greatest(0, toInt64(sum(source.attempts)) - toInt64(sum(source.failure) + sum(source.timeout) + sum(source.interrupted) + sum(source.abandoned) + sum(source.cancelled) + sum(source.unknown)))) AS success,
     min(source.window_start) AS first_seen,
     max(source.window_start) AS last_seen
 FROM sli.journey_hours AS source
@@ -111,7 +113,7 @@ SELECT
     source.version AS version,
     source.platform AS platform,
     source.window_start AS window_start,
-    toUInt64(sum(source.valid) - sum(source.bad)) AS good,
+    toUInt64(greatest(0, toInt64(sum(source.valid)) - toInt64(sum(source.bad)))) AS good,
     sum(source.valid) AS valid,
     sum(source.bad) AS bad,
     sum(source.observed) AS observed,
@@ -243,12 +245,12 @@ WITH
             sum(source.sessions_hurt) AS sessions_hurt
         FROM
         (
-            SELECT app, journey, window_start, sum(h.attempts) AS attempts, sum(h.valid) AS valid, sum(h.success) AS success, sum(h.unknown) AS unknown, sum(h.sessions_hurt) AS sessions_hurt, 0 AS is_minute
+            SELECT app, journey, window_start, sum(h.attempts) AS attempts, sum(h.valid) AS valid, toUInt64(greatest(0, toInt64(sum(h.attempts)) - toInt64(sum(h.failure) + sum(h.timeout) + sum(h.interrupted) + sum(h.abandoned) + sum(h.cancelled) + sum(h.unknown)))) AS success, sum(h.unknown) AS unknown, sum(h.sessions_hurt) AS sessions_hurt, 0 AS is_minute
             FROM sli.journey_hours AS h
             WHERE window_start >= first_window_hour
             GROUP BY app, journey, window_start
             UNION ALL
-            SELECT app, journey, window_start, sum(m.attempts) AS attempts, sum(m.valid) AS valid, sum(m.success) AS success, sum(m.unknown) AS unknown, sum(m.sessions_hurt) AS sessions_hurt, 1 AS is_minute
+            SELECT app, journey, window_start, sum(m.attempts) AS attempts, sum(m.valid) AS valid, toUInt64(greatest(0, toInt64(sum(m.attempts)) - toInt64(sum(m.failure) + sum(m.timeout) + sum(m.interrupted) + sum(m.abandoned) + sum(m.cancelled) + sum(m.unknown)))) AS success, sum(m.unknown) AS unknown, sum(m.sessions_hurt) AS sessions_hurt, 1 AS is_minute
             FROM sli.journey_minutes AS m
             WHERE window_start >= first_open_hour
             GROUP BY app, journey, window_start
@@ -285,7 +287,7 @@ WITH
         GROUP BY app, journey, objective
     ),
     1000000 - round(o.target * 1000000) AS allowed_ppm,
-    1 - c.observed_bad / c.observed AS observed_ratio,
+    1 - least(c.observed_bad, c.observed) / c.observed AS observed_ratio,
     z * z / c.observed AS z_squared_share,
     (observed_ratio + z_squared_share / 2) / (1 + z_squared_share) AS wilson_middle,
     z / (1 + z_squared_share) * sqrt(observed_ratio * (1 - observed_ratio) / c.observed + z_squared_share / (4 * c.observed)) AS wilson_half
@@ -304,7 +306,7 @@ SELECT
     concat(toString(o.window_days), 'd') AS window,
     o.window_days AS window_days,
     o.window_from AS window_from,
-    if(o.objective = '', j.success, toUInt64(c.valid - c.bad)) AS good,
+    if(o.objective = '', j.success, toUInt64(greatest(0, toInt64(c.valid) - toInt64(c.bad)))) AS good,
     if(o.objective = '', j.valid, c.valid) AS valid,
     if(valid = 0, NULL, good / valid) AS ratio,
     c.observed AS observed,

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use schema::beacon::{Beacon, Event, TimeMethod};
 use schema::definition::{
-    App, AttemptKind, Comparison, DefinitionSet, EngineSettings, FailureMatcher, Journey, Matcher, Objective, Restart,
-    Rule, Step, Test, Unit,
+    App, AttemptKind, Comparison, DefinitionSet, EngineSettings, FailureMatcher, Journey, Matcher, Objective,
+    Restart, Rule, Step, Test, Unit,
 };
 use schema::record::{encode_beacon, encode_definitions, encode_tick};
 use schema::value::Value;

@@ -46,6 +46,7 @@ fn attempts(attempts: u64, unknown: u64, sessions_hurt: u64) -> Counters {
         attempts,
         valid,
         success: valid - sessions_hurt,
+        failure: sessions_hurt,
         unknown,
         sessions_hurt,
         ..Counters::default()

@@ -8,7 +8,9 @@ use serde_yaml_ng::Value as Yaml;
 use super::matching::{Found, MatcherFile, OneOrMany, StartFile, failures, matchers};
 use super::quantity::{comparison, days, duration, target_ppm};
 use super::{is_name, name_rule};
-use crate::definition::{AttemptKind, Condition, Journey, Matcher, Objective, Restart, Rule, Step, Test, Unit};
+use crate::definition::{
+    AttemptKind, Condition, Journey, Matcher, Objective, Restart, Rule, Step, Test, Unit,
+};
 use crate::value::Value;
 
 /// Deadline of an attempt unless the file says another.
