@@ -11,6 +11,8 @@ pub enum Broken {
     WallClockCuts,
     /// Every insert has a token of its own, so a repeat is not known as one.
     NoToken,
+    /// Tokens do not name the log time, so the batches of a log that was begun anew have those of the former one.
+    TokenWithoutTime,
     /// A repeated beacon is never known as one: the duplicate horizon is 0.
     NoHorizon,
     /// Rows stand in a batch in whatever order, another for everyone who makes it.
@@ -31,6 +33,8 @@ pub enum Broken {
     NarrowWindow,
     /// What a partition's log holds is asked once and before its last batch, and believed though the batch is newer.
     OneLook,
+    /// That a log was begun anew is seen by its end only, so not when it has grown past the last batch since.
+    OffsetsOnly,
     /// An insert that failed three times is given up.
     GivesUp,
 }

@@ -110,6 +110,11 @@ fn week(row: &str) -> u64 {
     time_s.map_or(0, |time_s| time_s / WEEK_S)
 }
 
+/// What tells a batch from every other, also of a log that was begun anew.
+fn key(batch: &BatchRow) -> (i32, i64, i64, i64) {
+    (batch.partition, batch.first_offset, batch.next_offset, batch.log_time_ms)
+}
+
 /// What the database did, for the end of a run.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Counts {
@@ -136,7 +141,7 @@ pub struct Database {
     progress: Vec<Arc<BatchRow>>,
     sets: BTreeMap<String, Arc<DefinitionSet>>,
     /// Rows that were ever written of a batch's table.
-    written: BTreeMap<(i32, i64, i64), BTreeMap<&'static str, u64>>,
+    written: BTreeMap<(i32, i64, i64, i64), BTreeMap<&'static str, u64>>,
     counts: Counts,
     violations: Vec<Violation>,
 }
@@ -192,7 +197,7 @@ impl Database {
         }
         table.parts.push(part.rows.clone());
         let batch = &insert.batch;
-        let key = (batch.partition, batch.first_offset, batch.next_offset);
+        let key = key(batch);
         *self.written.entry(key).or_default().entry(insert.table).or_default() +=
             part.rows.lines().count() as u64;
         for set in &insert.sets {
@@ -204,7 +209,7 @@ impl Database {
     }
 
     fn note_progress(&mut self, batch: &Arc<BatchRow>) {
-        let written = self.written.get(&(batch.partition, batch.first_offset, batch.next_offset));
+        let written = self.written.get(&key(batch));
         for (table, rows) in &batch.rows {
             let written = written.and_then(|tables| tables.get(table.as_str())).copied().unwrap_or(0);
             if written < *rows {

@@ -8,6 +8,7 @@
 //! | ranges | the batches of a partition cover it without gap and overlap |
 //! | balance | records = counted + each reason, in every batch |
 //! | truth | the tables say what the generator knows, without the engine |
+//! | content | what is inserted again under a token has the rows of the first time |
 //! | end | everything is written in the end |
 //! | loud | a start says that something was lost when it was, and only then |
 
@@ -27,6 +28,7 @@ pub enum Law {
     Ranges,
     Balance,
     Truth,
+    Content,
     End,
     Loud,
 }
@@ -48,6 +50,9 @@ impl fmt::Display for Violation {
 
 /// Differences that are told of one law.
 const TOLD_MAX: usize = 8;
+
+/// Characters of a row or key that are told.
+const TOLD_CHARS_MAX: usize = 200;
 
 /// Tables whose rows are not sums.
 const ROW_TABLES: [&str; 5] =
@@ -75,7 +80,8 @@ fn compare_sums(wanted: &Sums, found: &Sums) -> Vec<Violation> {
         let told = told.entry(law).or_default();
         *told += 1;
         if *told <= TOLD_MAX {
-            let detail = format!("{} {}: want {want}, got {got}", key.0, key.1);
+            let row: String = key.1.chars().take(TOLD_CHARS_MAX).collect();
+            let detail = format!("{} {row}: want {want}, got {got}", key.0);
             violations.push(Violation { law, detail });
         }
     }

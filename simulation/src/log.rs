@@ -62,6 +62,10 @@ pub struct PartitionLog {
     pub low: i64,
     /// Offset that the next record gets.
     pub high: i64,
+    /// How often it was begun anew.
+    pub generation: u64,
+    /// Records of former generations.
+    pub former: u64,
 }
 
 impl PartitionLog {
@@ -83,9 +87,17 @@ impl PartitionLog {
         self.append(now_ms, &[], encode_definitions(set), Origin::Control, text);
     }
 
+    /// Deletes everything, and begins at offset 0.
+    pub fn recreate(&mut self) {
+        self.former += self.entries.len() as u64;
+        self.entries.clear();
+        (self.low, self.high) = (0, 0);
+        self.generation += 1;
+    }
+
     /// The records from `offset` on, or nothing when `offset` is no longer held.
     pub fn from(&self, offset: i64) -> Option<&[Entry]> {
         let at = self.entries.partition_point(|entry| entry.offset < offset);
-        (offset >= self.low).then(|| &self.entries[at..])
+        (self.low..=self.high).contains(&offset).then(|| &self.entries[at..])
     }
 }

@@ -48,6 +48,8 @@ pub struct Scenario {
     pub sets: Vec<Arc<DefinitionSet>>,
     /// Period of ingest's ticks, ms.
     pub tick_ms: i64,
+    /// Whether records are deleted that are needed, so that only balance, loudness and progress can be judged.
+    pub is_lossy: bool,
     /// The database and the periods of the edges.
     pub timing: Timing,
     /// What happens, with its number.
@@ -145,6 +147,18 @@ pub enum What {
     },
     /// The log deletes records that no owner needs any more.
     Retention,
+    /// The log deletes records, needed or not.
+    DeleteNeeded {
+        /// Of which partition.
+        partition: usize,
+        /// How many of a hundred.
+        percent: i64,
+    },
+    /// A partition begins anew at offset 0, as when its topic is deleted and made again.
+    Recreate {
+        /// Which partition.
+        partition: usize,
+    },
     /// Ingest sends no ticks.
     NoTicks {
         /// How long.
@@ -157,6 +171,7 @@ impl Scenario {
     pub fn new(seed: u64, broken: Option<Broken>, overrides: &Overrides) -> Self {
         let mut dice = Dice::new(seed, "scenario", 0);
         let is_tight = dice.chance(25);
+        let is_lossy = !is_tight && Dice::new(seed, "lossy", 0).chance(10);
         let span_ms = dice.pick(&[20_000, 40_000, 60_000, 120_000]);
         let partitions = overrides.partitions.unwrap_or(if is_tight { 1 } else { 1 + dice.below(3) });
         let aggregators = overrides.aggregators.unwrap_or(1 + dice.below(3));
@@ -166,7 +181,10 @@ impl Scenario {
         if broken == Some(Broken::NarrowWindow) {
             timing.window = 2;
         }
-        let incidents = incidents(seed, span_ms, is_tight, aggregators, partitions);
+        let mut incidents = incidents(seed, span_ms, is_tight, aggregators, partitions);
+        if is_lossy {
+            incidents.extend(losses(seed, span_ms, partitions));
+        }
         let is_kept = |number: &usize| overrides.incidents.as_ref().is_none_or(|kept| kept.contains(number));
         Self {
             seed,
@@ -177,6 +195,7 @@ impl Scenario {
             partitions,
             aggregators,
             sets,
+            is_lossy,
             tick_ms: dice.pick(&[1_000, 2_000, 5_000]),
             timing,
             incidents: incidents.into_iter().enumerate().filter(|(number, _)| is_kept(number)).collect(),
@@ -257,6 +276,22 @@ fn incidents(
         .collect()
 }
 
+/// What only a lossy world has.
+fn losses(seed: u64, span_ms: i64, partitions: usize) -> Vec<Incident> {
+    let mut dice = Dice::new(seed, "losses", 0);
+    let mut loss = || {
+        let (at_ms, partition) = (dice.within(5_000..=span_ms + 5_000), dice.below(partitions));
+        let percent = dice.within(1..=100);
+        let what = if dice.chance(70) {
+            What::DeleteNeeded { partition, percent }
+        } else {
+            What::Recreate { partition }
+        };
+        Incident { at_ms, what }
+    };
+    vec![loss(), loss()]
+}
+
 fn incident(dice: &mut Dice, span_ms: i64, is_tight: bool, aggregators: usize, partitions: usize) -> What {
     let aggregator = dice.below(aggregators);
     let partition = dice.below(partitions);
@@ -304,6 +339,10 @@ impl fmt::Display for What {
                 write!(f, "{offsets} offsets of partition {partition} are left out")
             }
             Self::Retention => f.write_str("the log deletes what nobody needs"),
+            Self::DeleteNeeded { partition, percent } => {
+                write!(f, "{percent} % of partition {partition} are deleted, needed or not")
+            }
+            Self::Recreate { partition } => write!(f, "partition {partition} begins anew at offset 0"),
             Self::NoTicks { for_ms } => write!(f, "ingest sends no ticks for {for_ms} ms"),
         }
     }

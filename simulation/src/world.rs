@@ -1,28 +1,27 @@
 //! A world: time, the order of everything that happens, and the run from the beginning to the judgement.
 //!
 //! Events lie in a queue by time. What a process is to hear waits while it is paused, and is lost when it dies.
-//! The processes are in [`process`] and [`writer`], the group in [`group`], what goes wrong in [`incidents`].
+//! The processes are in [`process`] and [`writer`], the group in [`group`], what goes wrong in [`incidents`]; [`judge`] says
+//! whether the law holds.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use aggregator::engine::{Batch, Engine};
-use aggregator::writer::inserts::{Inserts, of_batch};
-
 use crate::broken::Broken;
 use crate::database::{Database, Prepared};
 use crate::definitions::{GRACE_MS, TIMEOUT_MAX_MS};
 use crate::dice::Dice;
-use crate::law::{self, Law, Violation};
+use crate::law::Violation;
 use crate::log::{Origin, PartitionLog};
 use crate::scenario::{Scenario, T0};
-use crate::truth::{self, Tally};
+use crate::truth::Tally;
 use crate::visitors::{self, Delivery};
 
 mod group;
 mod incidents;
+mod judge;
 mod process;
 mod start;
 mod writer;
@@ -57,6 +56,8 @@ pub struct Stats {
     pub replays: u64,
     /// Starts that said that something was lost.
     pub loud_starts: u64,
+    /// Worlds in which needed records were deleted.
+    pub lossy: u64,
     /// Parts that the tables dropped as repeats.
     pub dropped: u64,
     /// Those of them whose content was another; 0 unless something is broken.
@@ -76,6 +77,7 @@ impl Stats {
         self.partial_writes += other.partial_writes;
         self.replays += other.replays;
         self.loud_starts += other.loud_starts;
+        self.lossy += other.lossy;
         self.dropped += other.dropped;
         self.dropped_other += other.dropped_other;
     }
@@ -182,6 +184,8 @@ struct World<'s> {
     /// Nothing is appended from then on.
     log_ends_ms: i64,
     no_ticks_until_ms: i64,
+    /// Whether any partition was begun anew.
+    recreated: bool,
     database: Database,
     database_up: bool,
     lost_answers: (i64, u64),
@@ -215,6 +219,7 @@ impl<'s> World<'s> {
             log: (0..scenario.partitions).map(|_| PartitionLog::default()).collect(),
             log_ends_ms: last_ms.max(incidents_ms.unwrap_or(T0)) + drain_ms,
             no_ticks_until_ms: 0,
+            recreated: false,
             database: Database::new(scenario.timing.window),
             database_up: true,
             lost_answers: (0, 0),
@@ -344,6 +349,11 @@ impl<'s> World<'s> {
             }
         }
         let partition = xxhash_rust::xxh3::xxh3_64(delivery.key.as_bytes()) as usize % self.log.len();
+        if let Some(story) = &mut self.story {
+            let (seconds, offset) = ((self.now_ms - T0) as f64 / 1000.0, self.log[partition].high);
+            let kind = if origin == Origin::Duplicate { "again: " } else { "" };
+            story.push(format!("{seconds:9.3} s  log {partition} at {offset}: {kind}{}", delivery.text));
+        }
         let (key, payload, text) = (delivery.key.as_bytes(), delivery.payload.clone(), delivery.text.clone());
         self.log[partition].append(self.now_ms, key, payload, origin, text);
     }
@@ -362,75 +372,6 @@ impl<'s> World<'s> {
             self.log[partition].tick(self.now_ms);
         }
     }
-
-    /// Whether the last record of every partition that one owner would have written is written.
-    fn is_written(&mut self) -> bool {
-        let ends = self.undisturbed_ends();
-        ends.iter().enumerate().all(|(partition, end)| {
-            let last = self.database.last_batch(partition as i32);
-            last.map_or(0, |row| row.next_offset) >= *end
-        })
-    }
-
-    fn undisturbed_ends(&mut self) -> Vec<i64> {
-        if self.group.ends.is_none() {
-            let ends = (0..self.log.len())
-                .map(|partition| {
-                    let batches = undisturbed(&self.log[partition], partition as i32);
-                    batches.last().map_or(0, |batch| batch.row.next_offset)
-                })
-                .collect();
-            self.group.ends = Some(ends);
-        }
-        self.group.ends.clone().unwrap_or_default()
-    }
-
-    fn judge(mut self) -> Report {
-        let mut violations = self.database.violations().to_vec();
-        let ends = self.undisturbed_ends();
-        if !self.is_written() {
-            let detail = format!("want every partition written up to {ends:?}");
-            violations.push(Violation { law: Law::End, detail });
-        }
-        let mut batches = Vec::new();
-        for (partition, log) in self.log.iter().enumerate() {
-            self.stats.records += log.entries.len() as u64;
-            batches.extend(undisturbed(log, partition as i32));
-            truth::tell_records(log, ends[partition], &mut self.truth);
-        }
-        self.stats.batches += batches.len() as u64;
-        let wanted: Vec<Prepared> =
-            batches.iter().flat_map(|batch| prepare_all(batch, self.scenario.timing.block_rows)).collect();
-        let wanted = wanted
-            .iter()
-            .flat_map(|insert| insert.parts.iter().map(|part| (insert.table, part.rows.as_str())));
-        violations.extend(law::compare_tables(wanted, self.database.parts()));
-        violations.extend(law::check_batches(self.database.progress().iter().map(AsRef::as_ref)));
-        violations.extend(truth::check(&self.truth, &truth::read(&batches)));
-        if self.stats.loud_starts > 0 {
-            let detail =
-                format!("{} starts said that something was lost, and nothing was", self.stats.loud_starts);
-            violations.push(Violation { law: Law::Loud, detail });
-        }
-        let counts = self.database.counts();
-        self.stats.dropped = counts.dropped;
-        self.stats.dropped_other = counts.dropped_other;
-        Report { stats: self.stats, violations, story: self.story.unwrap_or_default() }
-    }
-}
-
-/// The batches of one owner to whom nothing happens.
-fn undisturbed(log: &PartitionLog, partition: i32) -> Vec<Batch> {
-    let mut engine = Engine::new(TOPIC.to_owned(), partition, None);
-    log.entries.iter().filter_map(|entry| engine.record(entry.record()).batch).collect()
-}
-
-/// The inserts of a batch as the database gets them.
-fn prepare_all(batch: &Batch, block_rows: usize) -> Vec<Prepared> {
-    let row = Arc::new(batch.row.clone());
-    let Inserts { tables, definitions, progress } = of_batch(batch);
-    let all = tables.iter().chain(&definitions).chain([&progress]);
-    all.map(|insert| Prepared::new(insert, &row, &batch.definitions, block_rows)).collect()
 }
 
 /// Whether the scenario is broken in this way.

@@ -39,6 +39,20 @@ impl World<'_> {
                 }
             }
             What::Retention => self.delete_unneeded(),
+            What::DeleteNeeded { partition, percent } => {
+                // Before a batch with it, the definition set could go, and without one nobody knows when to cut.
+                let last = self.database.last_batch(partition as i32);
+                let has_begun = last.is_some_and(|row| !row.definition_set.is_empty());
+                let log = &mut self.log[partition];
+                let percent = if has_begun { percent } else { 0 };
+                log.low += (log.high - log.low) * percent / 100;
+            }
+            What::Recreate { partition } => {
+                self.log[partition].recreate();
+                self.recreated |= self.database.last_batch(partition as i32).is_some();
+                let set = std::sync::Arc::clone(&self.scenario.sets[0]);
+                self.log[partition].definitions(self.now_ms, &set);
+            }
             What::NoTicks { for_ms } => self.no_ticks_until_ms = self.now_ms + for_ms,
         }
     }
@@ -48,7 +62,8 @@ impl World<'_> {
         for partition in 0..self.log.len() {
             let Some(row) = self.database.last_batch(partition as i32) else { continue };
             let low = self.log[partition].low;
-            if row.replay_from > low {
+            // What a former log's batches say is not about this one.
+            if row.replay_from > low && self.log[partition].generation == 0 {
                 self.log[partition].low = self.dice.within(low..=row.replay_from);
             }
         }

@@ -58,6 +58,8 @@ enum Message {
 pub(super) struct Partition {
     engine: Engine,
     position: i64,
+    /// Of the log that it reads.
+    generation: u64,
     waiting: VecDeque<Work>,
     pub(super) writer: Writer,
     heard_at_ms: i64,
@@ -240,7 +242,7 @@ impl World<'_> {
 
     fn begin_partition(&mut self, aggregator: usize, start: Start) {
         let now_ms = self.now_ms;
-        let Start { partition, offset, resume, kind } = start;
+        let Start { partition, offset, generation, resume, kind } = start;
         self.say(|| match &resume {
             Some(resume) => format!(
                 "aggregator {aggregator} begins partition {partition} at {offset}, new from {} ({kind:?})",
@@ -254,6 +256,7 @@ impl World<'_> {
         let begun = Partition {
             engine: Engine::new(TOPIC.to_owned(), partition, resume),
             position: offset,
+            generation,
             waiting: VecDeque::new(),
             writer: Writer::new(number),
             heard_at_ms: now_ms,
@@ -295,7 +298,10 @@ impl World<'_> {
         let by_clock = is_broken(self.scenario, Broken::WallClockCuts);
         let clock_off_ms = if by_clock { process.clock_off_ms } else { 0 };
         let Some(owned) = process.partitions.get_mut(&partition) else { return true };
-        let Some(entries) = self.log[partition as usize].from(owned.position) else { return false };
+        let log = &self.log[partition as usize];
+        let Some(entries) = log.from(owned.position).filter(|_| log.generation == owned.generation) else {
+            return false;
+        };
         let records_max = process.dice.clone().pick(&[1, 10, 1_000]);
         for entry in entries.iter().take(1 + process.dice.below(records_max)) {
             owned.heard_at_ms = self.now_ms;

@@ -22,6 +22,8 @@ pub(super) type Found = Option<Option<Arc<BatchRow>>>;
 pub(super) struct Held {
     pub(super) low: i64,
     pub(super) high: i64,
+    /// Of the log; the client knows a log by its id, and notices when another has its name.
+    pub(super) generation: u64,
 }
 
 /// Where a partition is read from, and what its engine resumes.
@@ -29,6 +31,7 @@ pub(super) struct Held {
 pub(super) struct Start {
     pub(super) partition: i32,
     pub(super) offset: i64,
+    pub(super) generation: u64,
     pub(super) resume: Option<Resume>,
     pub(super) kind: StartKind,
 }
@@ -53,8 +56,10 @@ impl StartKind {
     }
 }
 
-fn kind_of(last: &BatchRow, held: Held) -> StartKind {
-    if held.high < last.next_offset {
+/// `newer` is the first offset that was appended after the last batch; none that the batch covers can be, unless the
+/// log was begun anew and has grown since.
+fn kind_of(last: &BatchRow, held: Held, newer: Option<i64>) -> StartKind {
+    if held.high < last.next_offset || newer.is_some_and(|offset| offset < last.next_offset) {
         StartKind::WentBack
     } else if held.low > last.next_offset {
         StartKind::RecordsLost
@@ -73,7 +78,7 @@ impl World<'_> {
             return;
         }
         let log = &self.log[process.owned[place] as usize];
-        let held = Held { low: log.low, high: log.high };
+        let held = Held { low: log.low, high: log.high, generation: log.generation };
         let incarnation = process.incarnation;
         let after_ms =
             if self.scenario.timing.is_tight { 500 } else { process.dice.clone().pick(&[5, 50, 8_000]) };
@@ -140,24 +145,28 @@ impl World<'_> {
     }
 
     fn start_after(&self, partition: i32, last: Option<&BatchRow>, held: Held) -> Start {
+        let generation = held.generation;
         let Some(last) = last else {
-            return Start { partition, offset: held.low, resume: None, kind: StartKind::Fresh };
+            return Start { partition, offset: held.low, generation, resume: None, kind: StartKind::Fresh };
         };
-        let kind = kind_of(last, held);
+        let log = &self.log[partition as usize];
+        let newer = log.entries.iter().find(|entry| entry.append_ms > last.log_time_ms);
+        let newer = newer.map(|entry| entry.offset.max(log.low));
+        let by_offsets = is_broken(self.scenario, Broken::OffsetsOnly);
+        let kind = kind_of(last, held, newer.filter(|_| !by_offsets));
         if kind == StartKind::WentBack {
-            let entries = &self.log[partition as usize].entries;
-            let newer = entries.iter().find(|entry| entry.append_ms > last.log_time_ms);
-            let offset = newer.map_or(held.high, |entry| entry.offset);
+            let offset = newer.unwrap_or(held.high);
             let resume = Resume {
                 replay_from: offset,
                 replay_log_time_ms: last.log_time_ms,
                 replay_definitions: self.stored(&last.definition_set),
                 next_offset: offset,
             };
-            return Start { partition, offset, resume: Some(resume), kind };
+            return Start { partition, offset, generation, resume: Some(resume), kind };
         }
         let resume = self.resume_after(last);
-        Start { partition, offset: resume.replay_from.max(held.low), resume: Some(resume), kind }
+        let offset = resume.replay_from.max(held.low);
+        Start { partition, offset, generation, resume: Some(resume), kind }
     }
 
     /// What the engine resumes after `last`.

@@ -33,7 +33,10 @@ impl Work {
         let row = Arc::new(batch.row.clone());
         let block_rows = scenario.timing.block_rows;
         let mut prepare = |insert| {
-            let prepared = Prepared::new(insert, &row, &batch.definitions, block_rows);
+            let mut prepared = Prepared::new(insert, &row, &batch.definitions, block_rows);
+            if is_broken(scenario, Broken::TokenWithoutTime) {
+                prepared.token = prepared.token.replace(&format!("@{}", row.log_time_ms), "");
+            }
             Rc::new(if is_broken(scenario, Broken::UnsortedRows) {
                 prepared.shuffled(dice, block_rows)
             } else {

@@ -7,10 +7,11 @@ use simulation::{Broken, Law};
 const THREADS: usize = 2;
 
 /// What is broken, the law that catches it, and the seeds within which it does.
-const TEETH: [(Broken, Law, u64); 14] = [
+const TEETH: [(Broken, Law, u64); 16] = [
     (Broken::ProgressFirst, Law::Tables, 1_000),
     (Broken::WallClockCuts, Law::Tables, 50),
     (Broken::NoToken, Law::Tables, 50),
+    (Broken::TokenWithoutTime, Law::Progress, 1_500),
     (Broken::NoHorizon, Law::Truth, 50),
     (Broken::UnsortedRows, Law::Tables, 500),
     (Broken::SplitOnRetry, Law::Tables, 100),
@@ -21,6 +22,7 @@ const TEETH: [(Broken, Law, u64); 14] = [
     (Broken::LeaseIgnored, Law::Tables, 1_000),
     (Broken::NarrowWindow, Law::Tables, 100),
     (Broken::OneLook, Law::Tables, 1_500),
+    (Broken::OffsetsOnly, Law::Loud, 1_500),
     (Broken::GivesUp, Law::Tables, 100),
 ];
 
