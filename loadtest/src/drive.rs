@@ -54,6 +54,8 @@ struct Driver {
     /// ms after the run's beginning after which nothing is tried again; the last sending moves it.
     give_up_ms: AtomicU64,
     outstanding: AtomicU64,
+    /// No session is to begin any more.
+    ended: AtomicBool,
     /// Nothing more is to be sent.
     interrupted: AtomicBool,
 }
@@ -64,6 +66,26 @@ struct Driver {
 /// When the ingest URL or the ledger cannot be used, or more than a bounded number of beacons wait for answers.
 /// Beacons that are refused or not answered are no error: the summary counts them.
 pub async fn run(settings: Settings) -> anyhow::Result<Summary> {
+    let arrivals = Schedule::new(settings.traffic.clone()).arrivals_max();
+    play_until(settings, std::future::pending(), Some(arrivals)).await
+}
+
+/// Plays a run in which no session begins any more once `end` has come; what is still due is sent all the same.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_until(
+    settings: Settings,
+    end: impl Future<Output = ()> + Send + 'static,
+) -> anyhow::Result<Summary> {
+    play_until(settings, end, None).await
+}
+
+async fn play_until(
+    settings: Settings,
+    end: impl Future<Output = ()> + Send + 'static,
+    expected: Option<u64>,
+) -> anyhow::Result<Summary> {
     let client = Client::new(&settings.ingest, settings.connections, settings.timeout).await?;
     let (started, started_ms) = now();
     let driver = Arc::new(Driver {
@@ -72,6 +94,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<Summary> {
         started_ms: started_ms + LEAD.as_millis() as i64,
         give_up_ms: AtomicU64::new(u64::MAX),
         outstanding: AtomicU64::new(0),
+        ended: AtomicBool::new(false),
         interrupted: AtomicBool::new(false),
     });
     let ledger = Writer::create(
@@ -84,7 +107,6 @@ pub async fn run(settings: Settings) -> anyhow::Result<Summary> {
         },
     )?;
     let schedule = Schedule::new(settings.traffic.clone());
-    let expected = schedule.arrivals_max();
     let (reports, incoming) = channel();
     let recorder = std::thread::Builder::new()
         .name("recorder".into())
@@ -100,6 +122,13 @@ pub async fn run(settings: Settings) -> anyhow::Result<Summary> {
             }
         }
     });
+    let ending = tokio::spawn({
+        let driver = Arc::clone(&driver);
+        async move {
+            end.await;
+            driver.ended.store(true, Ordering::Relaxed);
+        }
+    });
     let (player, runtime, rate) = (Arc::clone(&driver), Handle::current(), settings.traffic.rate);
     let played =
         tokio::task::spawn_blocking(move || play(&player, schedule, &settings, &reports, &runtime)).await?;
@@ -107,6 +136,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<Summary> {
         .await?
         .map_err(|_| anyhow!("recorder panicked"))?;
     interruption.abort();
+    ending.abort();
     let measured = recorded?;
     let end = played?;
     let elapsed = Instant::now().duration_since(driver.started);
@@ -124,7 +154,11 @@ fn play(
     runtime: &Handle,
 ) -> anyhow::Result<End> {
     let mut end = End { sessions: 0, sendings: 0, fingerprint: String::new() };
-    for sending in schedule.by_ref() {
+    loop {
+        if driver.ended.load(Ordering::Relaxed) {
+            schedule.end_arrivals();
+        }
+        let Some(sending) = schedule.next() else { break };
         let due = driver.started + Duration::from_nanos(sending.at_ns);
         std::thread::sleep(due.saturating_duration_since(Instant::now()));
         if driver.interrupted.load(Ordering::Relaxed) {

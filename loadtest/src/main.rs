@@ -7,6 +7,9 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use loadtest::drive::{self, Settings};
+use loadtest::faults;
+use loadtest::faults::plan::Counts;
+use loadtest::faults::world::WorldSettings;
 use loadtest::scenario::Profile;
 use loadtest::schedule::{Arrivals, Traffic};
 
@@ -29,7 +32,24 @@ enum Command {
     /// looked at, and the run must still be the only one in them. Ends with 0 when everything is equal, with 1
     /// when anything differs.
     Verify(VerifyArguments),
+    /// Kills, stops and restarts real processes under load, and compares what was counted with the ledger.
+    ///
+    /// Brings up Kafka, ClickHouse, ingest and several aggregators on free ports, and ends all of it. Ends with 0
+    /// when every count is equal and the audit is empty, with 1 when anything differs or does not come back.
+    #[command(after_help = FAULTS_EXAMPLES)]
+    Faults(FaultsArguments),
 }
+
+const FAULTS_EXAMPLES: &str = "Examples:
+  A few minutes of everything:
+    loadtest faults --kills 10 --zombies 2 --clickhouse-restarts 1 --kafka-restarts 1 --rebalances 2
+  The whole of it:
+    loadtest faults --kills 50 --zombies 10 --clickhouse-restarts 3 --kafka-restarts 2 --rebalances 10 --rate 300
+  The same faults in the same order again, with all logs and data kept:
+    loadtest faults --seed 7 --dir /tmp/faults";
+
+/// Batches come often, so that points do.
+const FAULTS_FLUSH_INTERVAL_MS: i64 = 1_000;
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Format {
@@ -99,6 +119,43 @@ struct VerifyArguments {
     format: Format,
 }
 
+#[derive(Debug, clap::Args)]
+struct FaultsArguments {
+    /// Times that an aggregator is killed by SIGKILL: once at each named point first.
+    #[arg(long, default_value_t = 50)]
+    kills: u32,
+    /// Times that an aggregator is stopped until another has taken over its partitions, and then goes on.
+    #[arg(long, default_value_t = 10)]
+    zombies: u32,
+    /// Times that ClickHouse is killed by SIGKILL.
+    #[arg(long, default_value_t = 3)]
+    clickhouse_restarts: u32,
+    /// Times that Kafka is restarted, every other time by SIGKILL.
+    #[arg(long, default_value_t = 2)]
+    kafka_restarts: u32,
+    /// Storms of aggregators that leave, die and come back.
+    #[arg(long, default_value_t = 10)]
+    rebalances: u32,
+    /// Beacons a second.
+    #[arg(long, default_value_t = 300.0, value_parser = rate)]
+    rate: f64,
+    /// Seed of the faults' order and of the traffic.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Aggregators.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(2..=8))]
+    aggregators: u8,
+    /// Grace period of the definitions, ms: the beacons of a session must come within it, restarts of Kafka included.
+    #[arg(long, default_value_t = 30_000, value_parser = clap::value_parser!(i64).range(10_000..=3_600_000))]
+    grace_ms: i64,
+    /// Kafka gives the partitions of an aggregator away that it has not heard of for so long, ms.
+    #[arg(long, default_value_t = 6_000, value_parser = clap::value_parser!(u32).range(1_000..=60_000))]
+    session_timeout_ms: u32,
+    /// Folder that keeps logs, data and the ledger; by default they are removed at the end.
+    #[arg(long)]
+    dir: Option<PathBuf>,
+}
+
 fn since(text: &str) -> Result<u32, String> {
     let time: jiff::Timestamp = text.parse().map_err(|error: jiff::Error| error.to_string())?;
     u32::try_from(time.as_second()).map_err(|_| format!("{text} is not between 1970 and 2106"))
@@ -117,6 +174,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     match Arguments::parse().command {
         Command::Run(arguments) => run(arguments).await,
         Command::Verify(arguments) => verify(arguments).await,
+        Command::Faults(arguments) => disturb(arguments).await,
     }
 }
 
@@ -167,4 +225,32 @@ async fn verify(arguments: VerifyArguments) -> anyhow::Result<ExitCode> {
         Format::Json => println!("{}", serde_json::to_string_pretty(&report)?),
     }
     Ok(if report.equal { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn disturb(arguments: FaultsArguments) -> anyhow::Result<ExitCode> {
+    let FaultsArguments {
+        kills, zombies, clickhouse_restarts, kafka_restarts, rebalances, rate, seed, ..
+    } = arguments;
+    let settings = faults::Settings {
+        counts: Counts { kills, zombies, clickhouse_restarts, kafka_restarts, rebalances },
+        rate,
+        seed,
+        world: WorldSettings {
+            members: usize::from(arguments.aggregators),
+            dir: arguments.dir,
+            grace_ms: arguments.grace_ms,
+            flush_interval_ms: FAULTS_FLUSH_INTERVAL_MS,
+            session_timeout_ms: arguments.session_timeout_ms,
+        },
+    };
+    let report = faults::run(&settings).await?;
+    println!("{}", report.table());
+    for line in report.lines() {
+        println!("{line}");
+    }
+    for difference in report.verified.differences() {
+        println!("{difference}");
+    }
+    println!("{}", report.verified.sentence());
+    Ok(if report.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

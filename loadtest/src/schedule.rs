@@ -114,6 +114,11 @@ impl Schedule {
         self.arrivals_max
     }
 
+    /// Nothing arrives any more: what is due is still sent in its time, but no session begins.
+    pub fn end_arrivals(&mut self) {
+        self.arrivals_max = self.arrivals;
+    }
+
     /// Hash of every request so far, as it would be in a run that began at a fixed time: 16 hex digits.
     pub fn fingerprint(&self) -> String {
         format!("{:016x}", self.hash.digest())
@@ -227,6 +232,25 @@ mod tests {
             .sum();
         assert_eq!(sendings.len(), planned);
         assert_eq!(sendings.iter().filter(|sending| sending.begins_session).count(), sessions.len());
+    }
+
+    #[test]
+    fn sessions_that_have_begun_come_to_their_end() {
+        let mut schedule = Schedule::new(Traffic { seconds: 3_600, ..traffic(4) });
+        let mut sendings: Vec<Sending> = schedule.by_ref().take(500).collect();
+        let begun = sendings.iter().filter(|sending| sending.begins_session).count();
+        schedule.end_arrivals();
+        sendings.extend(schedule);
+        assert_eq!(sendings.iter().filter(|sending| sending.begins_session).count(), begun);
+        let planned: usize = sendings
+            .iter()
+            .filter(|sending| sending.begins_session)
+            .map(|sending| {
+                let beacons = &sending.session.beacons;
+                beacons.len() + beacons.iter().filter(|beacon| beacon.repeat_due_ms.is_some()).count()
+            })
+            .sum();
+        assert_eq!(sendings.len(), planned);
     }
 
     #[test]

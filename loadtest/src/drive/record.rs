@@ -36,11 +36,11 @@ pub(super) struct Ended {
     pub(super) slip: Duration,
 }
 
-/// Records until every sending has ended; `expected` sendings are what the progress is measured by.
+/// Records until every sending has ended; `expected` sendings are what the progress is measured by, if known.
 pub(super) fn record(
     reports: &Receiver<Report>,
     mut ledger: Writer,
-    expected: u64,
+    expected: Option<u64>,
 ) -> anyhow::Result<Measured> {
     let mut measured = Measured::new()?;
     let mut shown = Shown::new(expected);
@@ -94,8 +94,8 @@ struct Shown {
 }
 
 impl Shown {
-    fn new(expected: u64) -> Self {
-        let bar = std::io::stderr().is_terminal().then(|| {
+    fn new(expected: Option<u64>) -> Self {
+        let bar = expected.filter(|_| std::io::stderr().is_terminal()).map(|expected| {
             let style = ProgressStyle::with_template(
                 "{elapsed_precise} {wide_bar} {pos}/{len} beacons, {per_sec} {msg}",
             );

@@ -1,0 +1,124 @@
+//! One aggregator of the group: started, started again whenever it ends, and struck.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+
+use anyhow::Context;
+use deploy::launch::Launcher;
+use deploy::part::{OnChange, Part, PartCommand};
+use deploy::progress::Progress;
+use deploy::stack::{AGGREGATOR, Signal};
+
+/// How often it is looked whether the process still runs.
+const WATCH_INTERVAL: Duration = Duration::from_millis(100);
+/// Time that a clean stop may take.
+const STOP_PATIENCE: Duration = Duration::from_secs(30);
+/// How long an answer of the admin server may take: a stopped process never gives one.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(2);
+
+/// See the module.
+#[derive(Debug)]
+pub struct Member {
+    part: Part,
+    admin_url: String,
+    client: reqwest::Client,
+    wanted: AtomicBool,
+    /// Deaths that somebody here brought about and that were not seen yet.
+    struck: AtomicU32,
+    /// Deaths of its own.
+    failures: AtomicU32,
+}
+
+impl Member {
+    /// Prepares one; nothing runs yet.
+    ///
+    /// # Errors
+    /// When its watching thread or its HTTP client cannot be made.
+    pub fn new(command: PartCommand, launcher: Launcher, admin_url: String) -> anyhow::Result<Arc<Self>> {
+        let part = Part::new(AGGREGATOR, command, launcher, Progress::Quiet, OnChange(Arc::new(|| {})))?;
+        let client = reqwest::Client::builder().no_proxy().timeout(ANSWER_PATIENCE).build()?;
+        Ok(Arc::new(Self {
+            part,
+            admin_url,
+            client,
+            wanted: AtomicBool::new(false),
+            struck: AtomicU32::new(0),
+            failures: AtomicU32::new(0),
+        }))
+    }
+
+    /// Base URL of its admin server.
+    pub fn admin_url(&self) -> &str {
+        &self.admin_url
+    }
+
+    /// File that takes its output.
+    pub fn log(&self) -> PathBuf {
+        self.part.log().to_owned()
+    }
+
+    /// How often it ended without being struck or stopped.
+    pub fn failures(&self) -> u32 {
+        self.failures.load(Ordering::Relaxed)
+    }
+
+    /// Starts it, and from then on again whenever it ends.
+    ///
+    /// # Errors
+    /// When there is no process at all.
+    pub fn start(&self) -> anyhow::Result<()> {
+        self.wanted.store(true, Ordering::Relaxed);
+        self.part.start().context("starting an aggregator")
+    }
+
+    /// Starts it again whenever it ends, as long as it is wanted.
+    pub async fn watch(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(WATCH_INTERVAL).await;
+            if !self.wanted.load(Ordering::Relaxed) || self.part.pid().is_some() {
+                continue;
+            }
+            let was_struck =
+                self.struck.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| count.checked_sub(1));
+            if was_struck.is_err() {
+                self.failures.fetch_add(1, Ordering::Relaxed);
+                eprintln!("{:>9} an aggregator ended by itself: see {}", "", self.log().display());
+            }
+            if let Err(error) = self.part.start() {
+                eprintln!("{:>9} an aggregator does not start: {error}", "");
+            }
+        }
+    }
+
+    /// SIGKILL.
+    pub fn kill(&self) {
+        self.struck.fetch_add(1, Ordering::Relaxed);
+        self.part.signal(Signal::SIGKILL);
+    }
+
+    /// SIGSTOP.
+    pub fn pause(&self) {
+        self.part.signal(Signal::SIGSTOP);
+    }
+
+    /// SIGCONT.
+    pub fn go_on(&self) {
+        self.part.signal(Signal::SIGCONT);
+    }
+
+    /// Stops it cleanly and leaves it stopped.
+    pub async fn stop(self: &Arc<Self>) {
+        self.wanted.store(false, Ordering::Relaxed);
+        let member = Arc::clone(self);
+        // The thread only waits; that it panics is not possible.
+        let _ = tokio::task::spawn_blocking(move || member.part.stop(STOP_PATIENCE)).await;
+    }
+
+    /// Whether it says that it does its work.
+    pub async fn is_ready(&self) -> bool {
+        let answer = self.client.get(format!("{}/readyz", self.admin_url)).send().await;
+        answer.is_ok_and(|answer| answer.status().is_success())
+    }
+}

@@ -1,0 +1,300 @@
+//! What faults are done to: a stack of real parts with several aggregators, each behind a proxy to ClickHouse.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use deploy::executable::Executables;
+use deploy::launch::Launcher;
+use deploy::part::{OnChange, Part, PartCommand, StopBy};
+use deploy::port::{Port, PortChoice};
+use deploy::progress::Progress;
+use deploy::stack::{
+    AGGREGATOR, CLICKHOUSE, DEFINITIONS_TOKEN, INGEST, KAFKA, PARTITIONS, PASSWORD, Parts, Signal, Stack,
+    StackOptions,
+};
+use deploy::{definitions, demo};
+
+use super::gate::{Blow, Gate};
+use super::member::Member;
+use super::proxy::Listening;
+
+/// How long anything may take to recover on a machine that is busy with other things.
+const PATIENCE: Duration = Duration::from_secs(180);
+const POLL: Duration = Duration::from_millis(100);
+/// What ingest tells clients when Kafka is away, s: soon, so that the beacons of a session stay together.
+const RETRY_AFTER_S: &str = "1";
+/// Time that ingest has to stop.
+const STOP_PATIENCE: Duration = Duration::from_secs(20);
+
+/// What to bring up.
+#[derive(Debug, Clone)]
+pub struct WorldSettings {
+    /// Aggregators.
+    pub members: usize,
+    /// Folder for data and logs; a temporary one if there is none.
+    pub dir: Option<PathBuf>,
+    /// Grace period, ms.
+    pub grace_ms: i64,
+    /// Flush interval, ms.
+    pub flush_interval_ms: i64,
+    /// After this long without a heartbeat Kafka gives an aggregator's partitions to another, ms.
+    pub session_timeout_ms: u32,
+}
+
+/// See the module. Dropping it ends every process.
+pub struct World {
+    // Processes that send come before those that receive: fields are dropped in order.
+    ingest: Arc<Part>,
+    ingest_url: String,
+    members: Vec<Arc<Member>>,
+    watching: Vec<tokio::task::JoinHandle<()>>,
+    gate: Arc<Gate>,
+    stack: Arc<Stack>,
+    _ports: Vec<Port>,
+}
+
+/// Programs and what is needed to run them.
+struct Programs {
+    ingest: PathBuf,
+    aggregator: PathBuf,
+    definitions: PathBuf,
+    launcher: Launcher,
+}
+
+impl World {
+    /// Brings everything up; traffic may be sent when it returns.
+    ///
+    /// # Errors
+    /// When anything does not start.
+    pub async fn start(settings: &WorldSettings) -> anyhow::Result<Self> {
+        let programs = tokio::task::spawn_blocking(programs).await.context("finding the programs")??;
+        let options = StackOptions {
+            parts: Parts::Stores,
+            dir: settings.dir.clone(),
+            progress: Progress::detect(),
+            ..StackOptions::default()
+        };
+        let stack = Arc::new(Stack::start(options).await?);
+        let mut ports = Vec::new();
+        let mut port = |name| -> anyhow::Result<u16> {
+            let port = Port::choose(PortChoice::Free, name, "")?;
+            ports.push(port);
+            Ok(ports.last().map(Port::number).unwrap_or_default())
+        };
+
+        let mut members = Vec::with_capacity(settings.members);
+        let mut proxies = Vec::with_capacity(settings.members);
+        for number in 1..=settings.members {
+            let proxy = Listening::bind().await?;
+            let admin = format!("127.0.0.1:{}", port(AGGREGATOR)?);
+            let env = aggregator_env(settings, &stack, &proxy.url(), &admin);
+            let name = format!("{AGGREGATOR}-{number}");
+            let command = command(stack.dir(), &name, programs.aggregator.clone(), env);
+            members.push(Member::new(command, programs.launcher.clone(), format!("http://{admin}"))?);
+            proxies.push(proxy);
+        }
+        let gate = Arc::new(Gate::new(strike(members.clone(), Arc::clone(&stack))));
+        for (number, proxy) in proxies.into_iter().enumerate() {
+            proxy.serve(stack.clickhouse_url(), Arc::clone(&gate), number)?;
+        }
+        members.iter().try_for_each(|member| member.start())?;
+        let watching = members.iter().map(|member| tokio::spawn(Arc::clone(member).watch())).collect();
+
+        let ingest_url = format!("http://127.0.0.1:{}", port(INGEST)?);
+        let ingest_admin = format!("127.0.0.1:{}", port(INGEST)?);
+        let env = BTreeMap::from([
+            ("INGEST_LISTEN".to_owned(), ingest_url.trim_start_matches("http://").to_owned()),
+            ("INGEST_ADMIN_LISTEN".to_owned(), ingest_admin.clone()),
+            ("INGEST_APPS_DIR".to_owned(), programs.definitions.join("apps").display().to_string()),
+            ("INGEST_KAFKA__BROKERS".to_owned(), stack.kafka_brokers().to_owned()),
+            ("INGEST_RETRY_AFTER_S".to_owned(), RETRY_AFTER_S.to_owned()),
+        ]);
+        let command = command(stack.dir(), INGEST, programs.ingest, env);
+        let ingest =
+            Part::new(INGEST, command, programs.launcher, Progress::Quiet, OnChange(Arc::new(|| {})))?;
+        let ingest = Arc::new(ingest);
+        let world = Self { ingest, ingest_url, members, watching, gate, stack, _ports: ports };
+
+        world.until("the aggregators to be ready", async || world.is_ready().await).await?;
+        let set = definitions::load(
+            &programs.definitions,
+            demo::settings(settings.grace_ms, settings.flush_interval_ms),
+        )?;
+        definitions::post(world.members[0].admin_url(), DEFINITIONS_TOKEN, &set).await?;
+        world.ingest.start()?;
+        let client = reqwest::Client::builder().no_proxy().timeout(POLL * 20).build()?;
+        world
+            .until("ingest to be ready", async || {
+                let answer = client.get(format!("http://{ingest_admin}/readyz")).send().await;
+                answer.is_ok_and(|answer| answer.status().is_success())
+            })
+            .await?;
+        Ok(world)
+    }
+
+    /// What goes to ClickHouse, and what strikes there.
+    pub fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    /// Base URL of ingest.
+    pub fn ingest_url(&self) -> &str {
+        &self.ingest_url
+    }
+
+    /// Base URL of ClickHouse itself.
+    pub fn clickhouse_url(&self) -> &str {
+        self.stack.clickhouse_url()
+    }
+
+    /// Folder of data and logs.
+    pub fn dir(&self) -> &Path {
+        self.stack.dir()
+    }
+
+    /// The aggregators.
+    pub fn members(&self) -> &[Arc<Member>] {
+        &self.members
+    }
+
+    /// The aggregator that a draw picks.
+    pub fn pick(&self, pick: u64) -> usize {
+        (pick % self.members.len() as u64) as usize
+    }
+
+    /// Returns when every aggregator does its work and every partition has got a batch since this was called.
+    ///
+    /// # Errors
+    /// When that takes too long.
+    pub async fn recovered(&self) -> anyhow::Result<()> {
+        let batches =
+            || (0..PARTITIONS).map(|partition| self.gate.read(|written| written.batches(partition, None)));
+        let before: Vec<u64> = batches().collect();
+        self.until("every partition to make progress", async || {
+            batches().zip(&before).all(|(now, before)| now > *before)
+        })
+        .await?;
+        self.until("every aggregator to be ready", async || self.is_ready().await).await
+    }
+
+    /// Returns when ClickHouse answers, after it was killed.
+    ///
+    /// # Errors
+    /// When it does not come back.
+    pub async fn clickhouse_is_back(&self) -> anyhow::Result<()> {
+        Ok(self.stack.wait_ready(CLICKHOUSE).await?)
+    }
+
+    /// Restarts Kafka and waits until it answers.
+    ///
+    /// # Errors
+    /// When it does not come back.
+    pub async fn restart_kafka(&self, killed: bool) -> anyhow::Result<()> {
+        if !killed {
+            return Ok(self.stack.restart_part(KAFKA).await?);
+        }
+        let before = self.stack.pid(KAFKA);
+        self.stack.kill_part(KAFKA, Signal::SIGKILL)?;
+        self.until("Kafka to be started again", async || {
+            self.stack.pid(KAFKA).is_some_and(|pid| Some(pid) != before)
+        })
+        .await?;
+        Ok(self.stack.wait_ready(KAFKA).await?)
+    }
+
+    /// Stops the aggregators cleanly: what they have under way is written or left to a successor.
+    pub async fn stop_members(&self) {
+        for member in &self.members {
+            member.stop().await;
+        }
+    }
+
+    /// Stops everything in order.
+    pub async fn stop(self) {
+        let ingest = Arc::clone(&self.ingest);
+        // The thread only waits; that it panics is not possible.
+        let _ = tokio::task::spawn_blocking(move || ingest.stop(STOP_PATIENCE)).await;
+        self.stop_members().await;
+        self.watching.iter().for_each(tokio::task::JoinHandle::abort);
+        for part in [KAFKA, CLICKHOUSE] {
+            // What does not stop is killed when it is dropped.
+            let _ = self.stack.stop_part(part).await;
+        }
+    }
+
+    async fn is_ready(&self) -> bool {
+        for member in &self.members {
+            if !member.is_ready().await {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Polls until `condition` holds.
+    ///
+    /// # Errors
+    /// When that takes too long.
+    pub async fn until(&self, what: &str, condition: impl AsyncFn() -> bool) -> anyhow::Result<()> {
+        let waiting = async {
+            while !condition().await {
+                tokio::time::sleep(POLL).await;
+            }
+        };
+        if tokio::time::timeout(PATIENCE, waiting).await.is_err() {
+            bail!(
+                "waited {} s in vain for {what}: see the logs in {}",
+                PATIENCE.as_secs(),
+                self.dir().display()
+            );
+        }
+        Ok(())
+    }
+}
+
+fn programs() -> anyhow::Result<Programs> {
+    let progress = Progress::detect();
+    let executables = Executables::locate()?;
+    let mut found = executables.get(&[INGEST, AGGREGATOR], progress)?.into_iter();
+    let (Some(ingest), Some(aggregator)) = (found.next(), found.next()) else {
+        bail!("ingest and aggregator were not found");
+    };
+    let launcher = executables.launcher(progress)?;
+    Ok(Programs { ingest, aggregator, definitions: executables.folder("definitions"), launcher })
+}
+
+fn aggregator_env(
+    settings: &WorldSettings,
+    stack: &Stack,
+    clickhouse_url: &str,
+    admin: &str,
+) -> BTreeMap<String, String> {
+    let session_timeout_ms = settings.session_timeout_ms;
+    let variables = [
+        ("ADMIN_LISTEN", admin.to_owned()),
+        ("DEFINITIONS_TOKEN", DEFINITIONS_TOKEN.to_owned()),
+        ("CLICKHOUSE__URL", clickhouse_url.to_owned()),
+        ("CLICKHOUSE__PASSWORD", PASSWORD.to_owned()),
+        ("KAFKA__BROKERS", stack.kafka_brokers().to_owned()),
+        ("KAFKA__PROPERTIES__SESSION_TIMEOUT_MS", session_timeout_ms.to_string()),
+        ("KAFKA__PROPERTIES__HEARTBEAT_INTERVAL_MS", (session_timeout_ms / 6).to_string()),
+    ];
+    variables.into_iter().map(|(name, value)| (format!("AGGREGATOR_{name}"), value)).collect()
+}
+
+fn command(dir: &Path, name: &str, program: PathBuf, env: BTreeMap<String, String>) -> PartCommand {
+    let log = dir.join("logs").join(format!("{name}.log"));
+    PartCommand { program, args: Vec::new(), env, dir: dir.to_owned(), log, stop_by: StopBy::Terminate }
+}
+
+fn strike(members: Vec<Arc<Member>>, stack: Arc<Stack>) -> super::gate::Strike {
+    Box::new(move |blow, member| match blow {
+        Blow::KillMember => members[member].kill(),
+        Blow::StopMember => members[member].pause(),
+        // A stack of stores has this part.
+        Blow::KillServer => drop(stack.kill_part(CLICKHOUSE, Signal::SIGKILL)),
+    })
+}
