@@ -7,10 +7,9 @@
 //!
 //! **Replay.** A session is the unit of state: everything that the engine remembers belongs to one session,
 //! lives from the session's first record and is dropped as a whole after a period without records that is
-//! longer than any duplicate horizon, deadline and grace. The state at a cut is therefore a function of the
+//! longer than any duplicate horizon, deadline and grace period. The state at a cut is therefore a function of the
 //! records since the oldest living session began, which is what `replay_from` says.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use schema::beacon::Beacon;
@@ -20,27 +19,33 @@ use schema::record::{Record, RecordError};
 mod attempt;
 mod batch;
 mod cells;
+mod codec;
 mod context;
+mod intake;
 mod labels;
 mod observations;
 mod plan;
+mod pool;
+mod rest;
 mod samples;
 mod session;
 mod sessions;
 mod settle;
+mod snapshot;
 
 #[cfg(test)]
 mod tests;
 
 pub use batch::Batch;
+pub use snapshot::{Snapshot, SnapshotError};
 
 use cells::Cells;
-use context::{Context, Contexts};
+use context::{ContextId, Pools};
 use plan::Plan;
-use sessions::Sessions;
+use sessions::{ReplayPoint, Sessions};
 
 /// Version of the rules by which a log becomes rows; stands in every row of `sli.batches`.
-pub const ENGINE_VERSION: u32 = 1;
+pub const ENGINE_VERSION: u32 = 2;
 
 /// Cells of one batch at most; one block must hold a batch's rows of each table.
 const BATCH_CELLS_MAX: usize = 100_000;
@@ -76,6 +81,8 @@ pub struct Resume {
 pub struct Outcome {
     /// The batch that ended before this record.
     pub batch: Option<Batch>,
+    /// The state at the end of that batch, when it was asked for ([`Engine::snapshot_at_next_cut`]).
+    pub snapshot: Option<Snapshot>,
     /// Set when the record could not be decoded; it is counted.
     pub reject: Option<Reject>,
 }
@@ -98,8 +105,10 @@ pub struct Gauges {
     pub log_time_ms: i64,
     /// Sessions that are remembered.
     pub sessions: usize,
-    /// Marks and revisions of attempts that have not settled.
-    pub open_marks: usize,
+    /// Attempts that have not settled.
+    pub open_attempts: usize,
+    /// Bytes of the sessions at rest.
+    pub state_bytes: usize,
     /// Cells of the open batch.
     pub cells: usize,
 }
@@ -113,21 +122,11 @@ pub struct Engine {
     log_time_ms: i64,
     position: Option<i64>,
     emit_from: i64,
-    contexts: Contexts,
+    pools: Pools,
     sessions: Sessions,
-    /// Living and dead sessions in the order of their birth; the first living one says where a replay begins.
-    births: VecDeque<Birth>,
     open: OpenBatch,
     cells: Cells,
-}
-
-/// The record with which a session began, and what was known before it.
-#[derive(Debug, Clone)]
-struct Birth {
-    offset: i64,
-    session: u128,
-    log_time_before_ms: i64,
-    definitions: Option<Arc<DefinitionSet>>,
+    snapshot_wanted: bool,
 }
 
 /// The range that the next batch will cover.
@@ -151,14 +150,14 @@ impl Engine {
             log_time_ms: 0,
             position: None,
             emit_from: i64::MIN,
-            contexts: Contexts::default(),
+            pools: Pools::default(),
             sessions: Sessions::default(),
-            births: VecDeque::new(),
             open: OpenBatch::default(),
             cells: Cells::default(),
+            snapshot_wanted: false,
         };
         if let Some(resume) = resume {
-            engine.plan = resume.replay_definitions.map(Plan::new);
+            engine.plan = resume.replay_definitions.map(|set| Plan::new(set, &mut engine.pools.texts));
             engine.log_time_ms = resume.replay_log_time_ms;
             engine.position = Some(resume.replay_from);
             engine.emit_from = resume.next_offset;
@@ -181,9 +180,15 @@ impl Engine {
         Gauges {
             log_time_ms: self.log_time_ms,
             sessions: self.sessions.len(),
-            open_marks: self.sessions.open_marks(),
+            open_attempts: self.sessions.open_attempts,
+            state_bytes: self.sessions.state_bytes,
             cells: self.cells.len(),
         }
+    }
+
+    /// Has the outcome that carries the next batch carry the state at its end, too.
+    pub fn snapshot_at_next_cut(&mut self) {
+        self.snapshot_wanted = true;
     }
 
     /// Takes the next record. Offsets ascend and may have gaps; a record below [`Engine::position`] is ignored.
@@ -204,6 +209,9 @@ impl Engine {
         let mut outcome = Outcome::default();
         if !replaying && self.cut_is_due(log_time_ms, matches!(decoded, Ok(Record::Definitions(_)))) {
             outcome.batch = self.cut();
+            if outcome.batch.is_some() && std::mem::take(&mut self.snapshot_wanted) {
+                outcome.snapshot = self.snapshot();
+            }
         }
         self.open_for(record.offset, log_time_ms);
         self.advance(log_time_ms);
@@ -268,15 +276,15 @@ impl Engine {
     fn advance(&mut self, log_time_ms: i64) {
         self.log_time_ms = log_time_ms;
         if let Some(plan) = &self.plan {
-            self.sessions.settle_due(log_time_ms, plan, &mut self.cells);
+            self.sessions.advance(log_time_ms, plan, &mut self.pools, &mut self.cells);
         }
     }
 
     /// Makes `set` the active one; the record that carries it is the first of its batch.
     fn activate(&mut self, set: Arc<DefinitionSet>) {
         self.open.definitions.push(Arc::clone(&set));
-        let plan = self.plan.insert(Plan::new(set));
-        self.sessions.change_rules(self.log_time_ms, plan);
+        let plan = self.plan.insert(Plan::new(set, &mut self.pools.texts));
+        self.sessions.change_rules(self.log_time_ms, plan, &mut self.pools);
         let interval = self.log_time_ms.div_euclid(self.flush_interval_ms());
         (self.open.first_interval, self.open.last_interval) = (interval, interval);
     }
@@ -286,16 +294,10 @@ impl Engine {
             self.cells.record_not_counted("no_definitions");
             return;
         };
-        let context = self.contexts.intern(beacon);
-        let arrival = Arrival { beacon, record, context, log_time_ms: self.log_time_ms };
-        if let Some(session) = self.sessions.take(&arrival, plan, &mut self.cells) {
-            self.births.push_back(Birth {
-                offset: record.offset,
-                session,
-                log_time_before_ms,
-                definitions: Some(Arc::clone(&plan.set)),
-            });
-        }
+        let context = self.pools.contexts.intern(beacon);
+        let log_time_ms = self.log_time_ms;
+        let arrival = Arrival { beacon, record, context, log_time_ms, log_time_before_ms };
+        self.sessions.take(&arrival, plan, &mut self.pools, &mut self.cells);
     }
 
     /// Ends the open batch before the record at [`Engine::position`].
@@ -303,26 +305,14 @@ impl Engine {
         let next_offset = self.position?;
         let open = std::mem::take(&mut self.open);
         let cells = std::mem::take(&mut self.cells);
-        self.sessions.drop_expired(self.log_time_ms);
-        self.contexts.drop_unused();
-        let replay = self.replay_point(next_offset);
-        Some(batch::build(self, open, &cells, next_offset, replay))
-    }
-
-    /// Where a replay must begin so that it reaches the state at `next_offset`.
-    fn replay_point(&mut self, next_offset: i64) -> Birth {
-        while let Some(birth) = self.births.front() {
-            if self.sessions.lives_since(birth.session, birth.offset) {
-                return birth.clone();
-            }
-            self.births.pop_front();
-        }
-        Birth {
+        let replay = self.sessions.replay_point().unwrap_or_else(|| ReplayPoint {
             offset: next_offset,
-            session: 0,
             log_time_before_ms: self.log_time_ms,
-            definitions: self.plan.as_ref().map(|plan| Arc::clone(&plan.set)),
-        }
+            definition_set: self.plan.as_ref().map_or_else(|| Arc::from(""), |plan| Arc::clone(&plan.set_id)),
+        });
+        let batch = batch::build(self, open, &cells, next_offset, replay);
+        self.pools.drop_unused(self.log_time_ms);
+        Some(batch)
     }
 }
 
@@ -331,8 +321,9 @@ impl Engine {
 struct Arrival<'r> {
     beacon: &'r Beacon<'r>,
     record: &'r LogRecord<'r>,
-    context: Arc<Context>,
+    context: ContextId,
     log_time_ms: i64,
+    log_time_before_ms: i64,
 }
 
 fn reject_reason(error: &RecordError) -> &'static str {

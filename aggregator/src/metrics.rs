@@ -86,7 +86,7 @@ impl Metrics {
                 replaying: add.gauges("replaying", "1 while only state is rebuilt")?,
                 blocked: add.gauges("blocked", "1 while the partition waits for ClickHouse")?,
                 sessions: add.gauges("sessions", "Sessions that are remembered")?,
-                open_attempts: add.gauges("open_marks", "Marks of attempts that have not settled")?,
+                open_attempts: add.gauges("open_attempts", "Attempts that have not settled")?,
                 cells: add.gauges("cells", "Cells of the open batch")?,
             },
             registry,
@@ -183,7 +183,7 @@ impl PartitionGauges {
         self.replaying.with_label_values(labels).set(i64::from(status.is_replaying()));
         self.blocked.with_label_values(labels).set(i64::from(status.blocked));
         self.sessions.with_label_values(labels).set(status.gauges.sessions as i64);
-        self.open_attempts.with_label_values(labels).set(status.gauges.open_marks as i64);
+        self.open_attempts.with_label_values(labels).set(status.gauges.open_attempts as i64);
         self.cells.with_label_values(labels).set(status.gauges.cells as i64);
     }
 }

@@ -5,6 +5,8 @@
 //! | a success mark in time | success |
 //! | a failure mark in time that is not recoverable | failure |
 //! | a recoverable one, and no success in time | failure |
+//! | a crash, or that the system killed the app | interrupted |
+//! | the app did not answer, and no success in time | interrupted |
 //! | a cancel mark in time | cancelled |
 //! | another start, where the journey restarts | abandoned |
 //! | the deadline, and the session was heard of between it and the end of the grace period | timeout |
@@ -13,12 +15,11 @@
 //!
 //! Hidden and background never end an attempt by themselves: the page may come back.
 
-use std::sync::Arc;
-
 use schema::definition::Restart;
 use schema::value::Value;
 
 use super::plan::{Role, Rules};
+use super::pool::{TextId, Texts};
 use super::session::{Activity, Mark};
 
 /// How an attempt ended.
@@ -27,17 +28,22 @@ pub(super) enum Outcome {
     Success,
     Failure,
     Timeout,
+    Interrupted,
     Abandoned,
     Cancelled,
     Unknown,
 }
 
 impl Outcome {
+    /// How many outcomes there are.
+    pub(super) const COUNT: usize = 7;
+
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Success => "success",
             Self::Failure => "failure",
             Self::Timeout => "timeout",
+            Self::Interrupted => "interrupted",
             Self::Abandoned => "abandoned",
             Self::Cancelled => "cancelled",
             Self::Unknown => "unknown",
@@ -56,7 +62,7 @@ pub(super) struct Draft<'s> {
     deadline_ms: i64,
     restarted: bool,
     /// Steps in the order of reaching, with ms since the start.
-    pub steps: Vec<(Arc<str>, u64)>,
+    pub steps: Vec<(TextId, u64)>,
     last_append_ms: i64,
 }
 
@@ -64,6 +70,7 @@ pub(super) struct Draft<'s> {
 enum Ending<'s> {
     Success(&'s Mark),
     Failure(&'s Mark),
+    Interrupted(&'s Mark),
     Cancelled(&'s Mark),
     Restarted,
     Deadline,
@@ -74,7 +81,7 @@ enum Ending<'s> {
 pub(super) struct Verdict {
     pub outcome: Outcome,
     pub valid: bool,
-    pub reason: String,
+    pub reason: TextId,
     /// Latency of a success.
     pub latency: Option<Value>,
     /// How long a user waited who abandoned.
@@ -90,24 +97,34 @@ pub(super) fn form<'s>(marks: &[&'s Mark], rules: &Rules<'_>) -> Vec<Draft<'s>> 
         if open.as_ref().is_some_and(|(draft, _)| time_ms > draft.deadline_ms) {
             drafts.extend(open.take().map(finish_at_deadline));
         }
-        match (&mark.role, &mut open) {
+        match (mark.role, &mut open) {
             (Role::Start, None) => open = Some((Draft::new(mark, place, rules), None)),
             (Role::Start, Some((draft, _))) if rules.restart == Restart::Continue => draft.take(mark, place),
             (Role::Start, Some(_)) => {
                 drafts.extend(open.take().map(|former| finish_at_restart(former, time_ms)));
                 open = Some((Draft::new(mark, place, rules), None));
             }
-            (Role::Step(_) | Role::Success | Role::Failure { .. } | Role::Cancel, None) => {}
+            (
+                Role::Step(_)
+                | Role::Success
+                | Role::Failure { .. }
+                | Role::Cancel
+                | Role::Interruption { .. },
+                None,
+            ) => {}
             (Role::Step(name), Some((draft, _))) => {
                 draft.take(mark, place);
                 draft.reach(name, mark);
             }
-            (Role::Failure { recoverable: true }, Some((draft, recoverable))) => {
+            (
+                Role::Failure { recoverable: true } | Role::Interruption { recoverable: true },
+                Some((draft, recoverable)),
+            ) => {
                 draft.take(mark, place);
                 recoverable.get_or_insert(mark);
             }
-            (Role::Failure { recoverable: false }, Some(_)) => {
-                drafts.extend(open.take().map(|(draft, _)| draft.end(mark, place, Ending::Failure(mark))));
+            (Role::Failure { recoverable: false } | Role::Interruption { recoverable: false }, Some(_)) => {
+                drafts.extend(open.take().map(|(draft, _)| draft.end(mark, place, bad_ending(mark))));
             }
             (Role::Success, Some(_)) => {
                 drafts.extend(open.take().map(|(draft, _)| draft.end(mark, place, Ending::Success(mark))));
@@ -121,17 +138,25 @@ pub(super) fn form<'s>(marks: &[&'s Mark], rules: &Rules<'_>) -> Vec<Draft<'s>> 
     drafts
 }
 
+fn bad_ending(mark: &Mark) -> Ending<'_> {
+    if matches!(mark.role, Role::Interruption { .. }) {
+        Ending::Interrupted(mark)
+    } else {
+        Ending::Failure(mark)
+    }
+}
+
 /// No success came in time: a recoverable failure has not been recovered.
 fn finish_at_deadline<'s>((mut draft, recoverable): (Draft<'s>, Option<&'s Mark>)) -> Draft<'s> {
     draft.end_ms = draft.deadline_ms;
-    draft.ending = recoverable.map_or(Ending::Deadline, Ending::Failure);
+    draft.ending = recoverable.map_or(Ending::Deadline, bad_ending);
     draft
 }
 
 fn finish_at_restart<'s>((mut draft, recoverable): (Draft<'s>, Option<&'s Mark>), time_ms: i64) -> Draft<'s> {
     draft.end_ms = time_ms;
     draft.restarted = true;
-    draft.ending = recoverable.map_or(Ending::Restarted, Ending::Failure);
+    draft.ending = recoverable.map_or(Ending::Restarted, bad_ending);
     draft
 }
 
@@ -155,10 +180,10 @@ impl<'s> Draft<'s> {
         self.last_append_ms = self.last_append_ms.max(mark.append_ms);
     }
 
-    fn reach(&mut self, name: &Arc<str>, mark: &Mark) {
-        if !self.steps.iter().any(|(reached, _)| reached == name) {
+    fn reach(&mut self, name: TextId, mark: &Mark) {
+        if !self.steps.iter().any(|(reached, _)| *reached == name) {
             let elapsed_ms = mark.value.map_or_else(|| self.elapsed_ms(mark), Value::units);
-            self.steps.push((Arc::clone(name), elapsed_ms));
+            self.steps.push((name, elapsed_ms));
         }
     }
 
@@ -189,64 +214,72 @@ impl<'s> Draft<'s> {
     }
 
     /// Decides the outcome; `activities` is everything that was heard of the session.
-    pub(super) fn judge(&self, activities: &[Activity], rules: &Rules<'_>) -> Verdict {
+    pub(super) fn judge(&self, activities: &[Activity], rules: &Rules<'_>, texts: &mut Texts) -> Verdict {
         match self.ending {
             Ending::Success(mark) => Verdict {
                 outcome: Outcome::Success,
                 valid: true,
-                reason: String::new(),
+                reason: TextId::EMPTY,
                 latency: mark.value.or_else(|| Value::from_units(self.elapsed_ms(mark)).ok()),
                 wait_ms: None,
             },
-            Ending::Failure(mark) => without_latency(Outcome::Failure, true, reason_of(mark, "failure")),
-            Ending::Cancelled(mark) => {
-                without_latency(Outcome::Cancelled, false, reason_of(mark, "cancelled"))
+            Ending::Failure(mark) => {
+                without_latency(Outcome::Failure, true, reason_of(mark, "failure", texts))
             }
-            Ending::Restarted => self.abandoned(self.end_ms, "restarted", rules),
-            Ending::Deadline => self.judge_deadline(activities, rules),
+            Ending::Interrupted(mark) => {
+                without_latency(Outcome::Interrupted, true, reason_of(mark, "interrupted", texts))
+            }
+            Ending::Cancelled(mark) => {
+                without_latency(Outcome::Cancelled, false, reason_of(mark, "cancelled", texts))
+            }
+            Ending::Restarted => self.abandoned(self.end_ms, texts.intern("restarted"), rules),
+            Ending::Deadline => self.judge_deadline(activities, rules, texts),
         }
     }
 
-    fn judge_deadline(&self, activities: &[Activity], rules: &Rules<'_>) -> Verdict {
-        let deadline_ms = self.deadline_ms;
-        let heard_until_ms = deadline_ms + rules.grace_ms;
-        let after = |activity: &&Activity| (deadline_ms..=heard_until_ms).contains(&activity.order.0);
-        if activities.iter().any(|activity| after(&activity)) {
-            let missing =
-                rules.steps.iter().find(|step| !self.steps.iter().any(|(name, _)| **name == *step.name));
-            let reason = missing.map_or("timeout".to_owned(), |step| format!("timeout at {}", step.name));
+    fn judge_deadline(&self, activities: &[Activity], rules: &Rules<'_>, texts: &mut Texts) -> Verdict {
+        let heard_after = self.deadline_ms..=self.deadline_ms + rules.grace_ms;
+        if activities.iter().any(|activity| heard_after.contains(&activity.time_ms)) {
+            let reached = |name: &str| self.steps.iter().any(|(reached, _)| texts.get(*reached) == name);
+            let missing = rules.steps.iter().find(|step| !reached(&step.name));
+            let reason = match missing {
+                Some(step) => texts.intern(&format!("timeout at {}", step.name)),
+                None => texts.intern("timeout"),
+            };
             return without_latency(Outcome::Timeout, true, reason);
         }
-        let before = || activities.iter().filter(|activity| activity.order.0 < deadline_ms);
-        let last_stay = before().filter(|activity| !activity.leaving).map(|activity| activity.order).max();
-        let left = before()
-            .filter(|activity| activity.leaving && Some(activity.order) > last_stay)
-            .map(|activity| activity.order)
-            .min();
-        match left {
-            Some((left_ms, ..)) if left_ms >= self.start.order.0 => {
-                self.abandoned(left_ms, "abandoned", rules)
+        match self.left_ms(activities) {
+            Some(left_ms) if left_ms >= self.start.order.0 => {
+                self.abandoned(left_ms, texts.intern("abandoned"), rules)
             }
-            Some(_) | None => without_latency(Outcome::Unknown, false, "unknown".to_owned()),
+            Some(_) | None => without_latency(Outcome::Unknown, false, texts.intern("unknown")),
         }
     }
 
-    fn abandoned(&self, left_ms: i64, reason: &str, rules: &Rules<'_>) -> Verdict {
+    /// When the user left: the first leaving after the last sign of staying before the deadline.
+    fn left_ms(&self, activities: &[Activity]) -> Option<i64> {
+        let before = || activities.iter().filter(|activity| activity.time_ms < self.deadline_ms);
+        let stayed_ms = before().filter(|activity| !activity.leaving).map(|activity| activity.time_ms).max();
+        let left = before().filter(|activity| activity.leaving).map(|activity| activity.time_ms);
+        left.filter(|left_ms| Some(*left_ms) >= stayed_ms).min()
+    }
+
+    fn abandoned(&self, left_ms: i64, reason: TextId, rules: &Rules<'_>) -> Verdict {
         let wait_ms = left_ms.abs_diff(self.start.order.0);
         Verdict {
             outcome: Outcome::Abandoned,
             valid: wait_ms > rules.patience_ms as u64,
-            reason: reason.to_owned(),
+            reason,
             latency: None,
             wait_ms: Some(wait_ms),
         }
     }
 }
 
-fn without_latency(outcome: Outcome, valid: bool, reason: String) -> Verdict {
+fn without_latency(outcome: Outcome, valid: bool, reason: TextId) -> Verdict {
     Verdict { outcome, valid, reason, latency: None, wait_ms: None }
 }
 
-fn reason_of(mark: &Mark, otherwise: &str) -> String {
-    mark.reason.as_deref().unwrap_or(otherwise).to_owned()
+fn reason_of(mark: &Mark, otherwise: &str, texts: &mut Texts) -> TextId {
+    if mark.reason.is_empty() { texts.intern(otherwise) } else { mark.reason }
 }

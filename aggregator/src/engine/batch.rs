@@ -10,10 +10,13 @@ use schema::rows::{
 };
 
 use super::attempt::Outcome;
-use super::cells::{Cell, Cells, ObjectiveCount};
+use super::cells::{Cell, Cells, ObjectiveCount, Reasons};
+use super::context::{Context, Pools};
 use super::labels::{LabelCounts, Labels, bound_map};
 use super::plan::Plan;
-use super::{Birth, ENGINE_VERSION, Engine, OpenBatch, observations};
+use super::pool::Texts;
+use super::sessions::ReplayPoint;
+use super::{ENGINE_VERSION, Engine, OpenBatch, observations};
 
 const HOUR_S: u32 = 3600;
 
@@ -40,12 +43,13 @@ pub(super) fn build(
     open: OpenBatch,
     cells: &Cells,
     next_offset: i64,
-    replay: Birth,
+    replay: ReplayPoint,
 ) -> Batch {
     let without_definitions = EngineSettings::default();
     let settings = engine.plan.as_ref().map_or(&without_definitions, |plan| &plan.set.settings);
-    let bounds = Bounds::new(cells, engine.plan.as_ref(), settings);
-    let folded = Folded::new(cells, engine.plan.as_ref(), &bounds);
+    let pools = &engine.pools;
+    let bounds = Bounds::new(cells, engine.plan.as_ref(), settings, pools);
+    let folded = Folded::new(cells, engine.plan.as_ref(), &bounds, pools);
     let mut batch = Batch {
         journey_minutes: folded.minutes(settings),
         journey_hours: folded.hours(settings),
@@ -53,8 +57,8 @@ pub(super) fn build(
         objective_minutes: objective_rows(&folded.objectives, 60),
         objective_hours: objective_rows(&folded.objectives, HOUR_S),
         attempt_samples: cells.samples.rows(settings),
-        seen_events: observations::seen_rows(cells, settings),
-        quality: observations::quality_rows(cells, settings),
+        seen_events: observations::seen_rows(cells, settings, pools),
+        quality: observations::quality_rows(cells, settings, pools),
         definitions: open.definitions,
         row: BatchRow {
             topic: engine.topic.clone(),
@@ -63,7 +67,7 @@ pub(super) fn build(
             next_offset,
             replay_from: replay.offset,
             replay_log_time_ms: replay.log_time_before_ms,
-            replay_definition_set: replay.definitions.map_or_else(String::new, |set| set.id.clone()),
+            replay_definition_set: replay.definition_set.to_string(),
             log_time_ms: engine.log_time_ms,
             definition_set: engine.plan.as_ref().map_or_else(String::new, |plan| plan.set.id.clone()),
             engine_version: ENGINE_VERSION,
@@ -116,15 +120,16 @@ struct Key<'c> {
 }
 
 impl<'c> Bounds<'c> {
-    fn new(cells: &'c Cells, plan: Option<&Plan>, settings: &EngineSettings) -> Self {
+    fn new(cells: &'c Cells, plan: Option<&Plan>, settings: &EngineSettings, pools: &'c Pools) -> Self {
         let (mut releases, mut routes, mut discovered) =
             (LabelCounts::default(), LabelCounts::default(), LabelCounts::default());
         for cell in cells.cells() {
-            let (app, attempts) = (cell.context.app.as_ref(), cell.attempts());
-            releases.add((app, ""), &cell.context.release, attempts);
-            routes.add((app, &cell.journey), &cell.route, attempts);
-            if !is_defined(plan, cell) {
-                discovered.add((app, ""), &cell.journey, attempts);
+            let Named { context, journey, route } = Named::of(cell, pools);
+            let (app, attempts) = (context.app.as_ref(), cell.attempts);
+            releases.add((app, ""), &context.release, attempts);
+            routes.add((app, journey), route, attempts);
+            if plan.is_none_or(|plan| plan.journey(app, cell.journey).is_none()) {
+                discovered.add((app, ""), journey, attempts);
             }
         }
         Self {
@@ -134,20 +139,33 @@ impl<'c> Bounds<'c> {
         }
     }
 
-    fn key(&self, cell: &'c Cell) -> Key<'c> {
-        let app = cell.context.app.as_ref();
+    fn key(&self, Named { context, journey, route }: &Named<'c>) -> Key<'c> {
+        let app = context.app.as_ref();
         Key {
             app,
-            journey: self.discovered.bounded((app, ""), &cell.journey),
-            route: self.routes.bounded((app, &cell.journey), &cell.route),
-            platform: &cell.context.platform,
-            release: self.releases.bounded((app, ""), &cell.context.release),
+            journey: self.discovered.bounded((app, ""), journey),
+            route: self.routes.bounded((app, journey), route),
+            platform: &context.platform,
+            release: self.releases.bounded((app, ""), &context.release),
         }
     }
 }
 
-fn is_defined(plan: Option<&Plan>, cell: &Cell) -> bool {
-    plan.is_some_and(|plan| plan.journey(&cell.context.app, &cell.journey).is_some())
+/// What a cell's numbers stand for.
+struct Named<'c> {
+    context: &'c Context,
+    journey: &'c str,
+    route: &'c str,
+}
+
+impl<'c> Named<'c> {
+    fn of(cell: &Cell, pools: &'c Pools) -> Self {
+        Self {
+            context: pools.contexts.get(cell.context),
+            journey: pools.texts.get(cell.journey),
+            route: pools.texts.get(cell.route),
+        }
+    }
 }
 
 type MinuteKey<'c> = (&'c str, &'c str, &'c str, &'c str, &'c str, u32);
@@ -174,22 +192,22 @@ struct Folded<'c> {
 }
 
 impl<'c> Folded<'c> {
-    fn new(cells: &'c Cells, plan: Option<&'c Plan>, bounds: &Bounds<'c>) -> Self {
+    fn new(cells: &Cells, plan: Option<&'c Plan>, bounds: &Bounds<'c>, pools: &'c Pools) -> Self {
         let mut folded = Self::default();
         for cell in cells.cells() {
-            let key = bounds.key(cell);
-            folded.add_counters(cell, &key);
+            let named = Named::of(cell, pools);
+            let key = bounds.key(&named);
+            folded.add_counters(cell, &key, named.context, &pools.texts);
             if let Some(plan) = plan {
-                folded.add_definition_counts(cell, &key, plan);
+                folded.add_definition_counts(cell, &key, plan, &pools.texts);
             }
         }
         folded
     }
 
-    fn add_counters(&mut self, cell: &'c Cell, key: &Key<'c>) {
-        let context = &cell.context;
+    fn add_counters(&mut self, cell: &Cell, key: &Key<'c>, context: &'c Context, texts: &Texts) {
         let minute = (key.app, key.journey, key.route, key.platform, key.release, cell.minute);
-        cell.add_to(self.minutes.entry(minute).or_default());
+        cell.add_to(self.minutes.entry(minute).or_default(), texts);
         let dimensions = [
             key.app,
             key.journey,
@@ -203,11 +221,11 @@ impl<'c> Folded<'c> {
             &context.connection,
             &context.segment,
         ];
-        cell.add_to(self.hours.entry((dimensions, hour_of(cell.minute))).or_default());
+        cell.add_to(self.hours.entry((dimensions, hour_of(cell.minute))).or_default(), texts);
     }
 
-    fn add_definition_counts(&mut self, cell: &'c Cell, key: &Key<'c>, plan: &'c Plan) {
-        let Some(journey) = plan.journey(key.app, &cell.journey) else { return };
+    fn add_definition_counts(&mut self, cell: &Cell, key: &Key<'c>, plan: &'c Plan, texts: &Texts) {
+        let Some(journey) = plan.journey(key.app, cell.journey) else { return };
         for (objective, count) in journey.objectives.iter().zip(&cell.objectives) {
             let key =
                 (key.app, key.journey, &*objective.name, &*objective.version, key.platform, cell.minute);
@@ -219,7 +237,7 @@ impl<'c> Folded<'c> {
             let sum = self.steps.entry(key).or_default();
             sum.attempts += count.attempts;
             sum.success += count.success;
-            add_reasons(&mut sum.reasons, &count.reasons);
+            add_reasons(&mut sum.reasons, &count.reasons, texts);
             add_histogram(&mut sum.latency, &count.latency);
         }
     }
@@ -331,17 +349,14 @@ fn objective_rows(
 }
 
 impl Cell {
-    fn attempts(&self) -> u64 {
-        self.outcomes.iter().sum()
-    }
-
-    fn add_to(&self, counters: &mut Counters) {
+    fn add_to(&self, counters: &mut Counters, texts: &Texts) {
         let of = |outcome: Outcome| self.outcomes[outcome as usize];
-        counters.attempts += self.attempts();
+        counters.attempts += self.attempts;
         counters.valid += self.valid;
         counters.success += of(Outcome::Success);
         counters.failure += of(Outcome::Failure);
         counters.timeout += of(Outcome::Timeout);
+        counters.interrupted += of(Outcome::Interrupted);
         counters.abandoned += of(Outcome::Abandoned);
         counters.cancelled += of(Outcome::Cancelled);
         counters.unknown += of(Outcome::Unknown);
@@ -349,7 +364,7 @@ impl Cell {
         counters.sessions_hurt += self.sessions_hurt;
         counters.arrived_late += self.arrived_late;
         counters.latency_sum += self.latency_sum;
-        add_reasons(&mut counters.reasons, &self.reasons);
+        add_reasons(&mut counters.reasons, &self.reasons, texts);
         add_histogram(&mut counters.latency, &self.latency);
         add_histogram(&mut counters.abandoned_wait, &self.abandoned_wait);
     }
@@ -368,15 +383,13 @@ fn add_objective(sum: &mut ObjectiveCount, count: &ObjectiveCount) {
     sum.observed_bad += count.observed_bad;
 }
 
-fn add_reasons<'r>(
-    sum: &mut BTreeMap<String, u64>,
-    reasons: impl IntoIterator<Item = (&'r Box<str>, &'r u64)>,
-) {
+fn add_reasons(sum: &mut BTreeMap<String, u64>, reasons: &Reasons, texts: &Texts) {
     for (reason, count) in reasons {
-        match sum.get_mut(reason.as_ref()) {
+        let reason = texts.get(*reason);
+        match sum.get_mut(reason) {
             Some(known) => *known += count,
             None => {
-                sum.insert(reason.to_string(), *count);
+                sum.insert(reason.to_owned(), *count);
             }
         }
     }

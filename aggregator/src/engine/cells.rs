@@ -2,7 +2,6 @@
 //! not matter; [`super::batch`] turns it into sorted rows.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 use schema::beacon::Event;
@@ -10,23 +9,23 @@ use schema::definition::{Journey, Objective, Rule};
 use schema::histogram::bucket;
 use schema::rows::Quality;
 use schema::value::Value;
-use xxhash_rust::xxh3::xxh3_64;
 
 use super::attempt::Outcome;
-use super::context::Context;
+use super::context::{ContextId, Pools};
+use super::pool::{TextId, Texts};
 use super::samples::Samples;
 
 const MINUTE_MS: i64 = 60_000;
 const HOUR_MS: i64 = 3_600_000;
 
 /// Which cell something counts in.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Place<'a> {
-    pub context: &'a Arc<Context>,
+    pub context: ContextId,
     /// `None` for a discovered journey.
     pub definition: Option<&'a Journey>,
-    pub journey: &'a Arc<str>,
-    pub route: &'a str,
+    pub journey: TextId,
+    pub route: TextId,
     pub start_ms: i64,
 }
 
@@ -37,12 +36,12 @@ pub(super) struct Attempt<'a> {
     pub session: &'a str,
     pub outcome: Outcome,
     pub valid: bool,
-    pub reason: &'a str,
+    pub reason: TextId,
     /// Latency or value of a success.
     pub latency: Option<Value>,
     pub wait_ms: Option<u64>,
     /// Steps that were reached, with ms since the start.
-    pub steps: &'a [(Arc<str>, u64)],
+    pub steps: &'a [(TextId, u64)],
     pub weight: u32,
     pub arrived_late: bool,
 }
@@ -57,17 +56,18 @@ impl Attempt<'_> {
 /// Counters of one journey, route and context in one minute.
 #[derive(Debug)]
 pub(super) struct Cell {
-    pub context: Arc<Context>,
-    pub journey: Arc<str>,
-    pub route: Box<str>,
+    pub context: ContextId,
+    pub journey: TextId,
+    pub route: TextId,
     pub minute: u32,
+    pub attempts: u64,
     /// By [`Outcome`].
     pub outcomes: [u64; Outcome::COUNT],
     pub valid: u64,
     pub sessions: u64,
     pub sessions_hurt: u64,
     pub arrived_late: u64,
-    pub reasons: FxHashMap<Box<str>, u64>,
+    pub reasons: Reasons,
     pub latency: Histogram,
     pub latency_sum: u64,
     pub abandoned_wait: Histogram,
@@ -76,6 +76,9 @@ pub(super) struct Cell {
     /// In the order of the journey's steps.
     pub steps: Vec<StepCount>,
 }
+
+/// Reason → count, unsorted; there are few.
+pub(super) type Reasons = Vec<(TextId, u64)>;
 
 /// Bucket → count, sorted by bucket.
 pub(super) type Histogram = Vec<(u32, u64)>;
@@ -92,20 +95,20 @@ pub(super) struct ObjectiveCount {
 pub(super) struct StepCount {
     pub attempts: u64,
     pub success: u64,
-    pub reasons: FxHashMap<Box<str>, u64>,
+    pub reasons: Reasons,
     pub latency: Histogram,
 }
 
 /// How often an event was seen, and matched by which journey.
 #[derive(Debug)]
 pub(super) struct Seen {
-    pub context: Arc<Context>,
-    pub event: Box<str>,
-    pub name: Box<str>,
-    pub route: Box<str>,
+    pub context: ContextId,
+    pub event: TextId,
+    pub name: TextId,
+    pub route: TextId,
     pub hour: u32,
     pub count: u64,
-    pub matched: Vec<(Box<str>, u64)>,
+    pub matched: Vec<(TextId, u64)>,
 }
 
 /// Place of an event's entry in the open batch.
@@ -114,18 +117,18 @@ pub(super) struct SeenId(usize);
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct CellKey {
-    context: u64,
-    journey: u64,
-    route: u64,
+    context: ContextId,
+    journey: TextId,
+    route: TextId,
     minute: u32,
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct SeenKey {
     app_platform: u64,
-    event: u64,
-    name: u64,
-    route: u64,
+    event: TextId,
+    name: TextId,
+    route: TextId,
     hour: u32,
 }
 
@@ -135,17 +138,12 @@ pub(super) struct Cells {
     by_key: FxHashMap<CellKey, Cell>,
     seen: Vec<Seen>,
     seen_by_key: FxHashMap<SeenKey, SeenId>,
-    quality: FxHashMap<(u64, u32), (Arc<Context>, Quality)>,
+    quality: FxHashMap<(ContextId, u32), Quality>,
     pub samples: Samples,
     pub counted: u64,
     pub events: u64,
     pub reasons: BTreeMap<&'static str, u64>,
     pub event_reasons: BTreeMap<&'static str, u64>,
-}
-
-impl Outcome {
-    /// How many outcomes there are.
-    pub(super) const COUNT: usize = 6;
 }
 
 impl Cells {
@@ -172,8 +170,8 @@ impl Cells {
         &self.seen
     }
 
-    pub(super) fn qualities(&self) -> impl Iterator<Item = (&Context, u32, &Quality)> {
-        self.quality.iter().map(|((_, hour), (context, quality))| (context.as_ref(), *hour, quality))
+    pub(super) fn qualities(&self) -> impl Iterator<Item = (ContextId, u32, &Quality)> {
+        self.quality.iter().map(|((context, hour), quality)| (*context, *hour, quality))
     }
 
     pub(super) fn record_counted(&mut self, events: u64) {
@@ -186,24 +184,14 @@ impl Cells {
     }
 
     /// Counts an event of this batch's records that is in no journey's numbers, by name.
-    pub(super) fn event_not_counted(
-        &mut self,
-        context: &Arc<Context>,
-        log_time_ms: i64,
-        reason: &'static str,
-    ) {
+    pub(super) fn event_not_counted(&mut self, context: ContextId, log_time_ms: i64, reason: &'static str) {
         *self.event_reasons.entry(reason).or_default() += 1;
         self.mark_not_counted(context, log_time_ms, reason);
     }
 
     /// Counts a mark that belongs to no attempt, by name. One event can make several marks, and a mark can be
     /// given up in a later batch than the one that read its event, so the batch's events do not show it.
-    pub(super) fn mark_not_counted(
-        &mut self,
-        context: &Arc<Context>,
-        log_time_ms: i64,
-        reason: &'static str,
-    ) {
+    pub(super) fn mark_not_counted(&mut self, context: ContextId, log_time_ms: i64, reason: &'static str) {
         let quality = self.quality(context, log_time_ms);
         match reason {
             "late" => quality.late += 1,
@@ -213,55 +201,81 @@ impl Cells {
     }
 
     /// The quality counters of a context in the hour of log time.
-    pub(super) fn quality(&mut self, context: &Arc<Context>, log_time_ms: i64) -> &mut Quality {
-        let hour = window_start(log_time_ms, HOUR_MS);
-        let entry = self.quality.entry((context.serial, hour));
-        &mut entry.or_insert_with(|| (Arc::clone(context), Quality::default())).1
+    pub(super) fn quality(&mut self, context: ContextId, log_time_ms: i64) -> &mut Quality {
+        self.quality.entry((context, window_start(log_time_ms, HOUR_MS))).or_default()
     }
 
-    /// Counts an event for `seen_events`.
-    pub(super) fn seen(&mut self, context: &Arc<Context>, event: &Event<'_>, time_ms: i64) -> SeenId {
+    /// Counts an event of this name for `seen_events`.
+    pub(super) fn seen(
+        &mut self,
+        context: ContextId,
+        event: TextId,
+        attributes: &Event<'_>,
+        time_ms: i64,
+        pools: &mut Pools,
+    ) -> SeenId {
         let name =
-            ["name", "journey", "journey.name", "type"].into_iter().find_map(|key| event.attribute(key));
-        let (name, route) = (name.unwrap_or_default(), event.attribute("route").unwrap_or_default());
-        let hour = window_start(time_ms, HOUR_MS);
+            ["name", "journey", "journey.name", "type"].into_iter().find_map(|key| attributes.attribute(key));
         let key = SeenKey {
-            app_platform: context.app_platform,
-            event: xxh3_64(event.name.as_bytes()),
-            name: xxh3_64(name.as_bytes()),
-            route: xxh3_64(route.as_bytes()),
-            hour,
+            app_platform: pools.contexts.get(context).app_platform,
+            event,
+            name: pools.texts.intern(name.unwrap_or_default()),
+            route: pools.texts.intern(attributes.attribute("route").unwrap_or_default()),
+            hour: window_start(time_ms, HOUR_MS),
         };
+        let SeenKey { name, route, hour, .. } = key;
         let next = SeenId(self.seen.len());
         let id = *self.seen_by_key.entry(key).or_insert(next);
         if id.0 == next.0 {
-            self.seen.push(Seen {
-                context: Arc::clone(context),
-                event: Box::from(event.name.as_ref()),
-                name: Box::from(name),
-                route: Box::from(route),
-                hour,
-                count: 0,
-                matched: Vec::new(),
-            });
+            self.seen.push(Seen { context, event, name, route, hour, count: 0, matched: Vec::new() });
         }
         self.seen[id.0].count += 1;
         id
     }
 
     /// Counts that a matcher of `journey` matched an event.
-    pub(super) fn matched(&mut self, seen: SeenId, journey: &str) {
+    pub(super) fn matched(&mut self, seen: SeenId, journey: TextId) {
         let matched = &mut self.seen[seen.0].matched;
-        match matched.iter_mut().find(|(name, _)| name.as_ref() == journey) {
+        match matched.iter_mut().find(|(name, _)| *name == journey) {
             Some((_, count)) => *count += 1,
-            None => matched.push((Box::from(journey), 1)),
+            None => matched.push((journey, 1)),
         }
     }
 
     /// Counts an attempt in the cell of its start.
-    pub(super) fn attempt(&mut self, attempt: &Attempt<'_>) {
-        self.cell(&attempt.place).add(attempt);
-        self.samples.offer(attempt);
+    pub(super) fn attempt(&mut self, attempt: &Attempt<'_>, pools: &Pools) {
+        let platform = &pools.contexts.get(attempt.place.context).platform;
+        self.cell(&attempt.place).add(attempt, platform, &pools.texts);
+        self.samples.offer(attempt, pools);
+    }
+
+    /// Counts a session that is an attempt itself, when its start can no longer change. What makes it bad may come
+    /// days later ([`Cells::session_broken`]), so that it is a success is never counted: it is what remains.
+    pub(super) fn session_started(&mut self, place: &Place<'_>, weight: u32) {
+        let weight = u64::from(weight);
+        let cell = self.cell(place);
+        cell.attempts += weight;
+        cell.valid += weight;
+        cell.sessions += weight;
+        for count in &mut cell.objectives {
+            count.valid += weight;
+            count.observed += 1;
+        }
+    }
+
+    /// Counts what made a session bad that has been counted as an attempt, in the cell of its start.
+    pub(super) fn session_broken(&mut self, attempt: &Attempt<'_>, pools: &Pools) {
+        let weight = u64::from(attempt.weight);
+        let cell = self.cell(&attempt.place);
+        cell.outcomes[attempt.outcome as usize] += weight;
+        cell.sessions_hurt += weight;
+        cell.arrived_late += weight * u64::from(attempt.arrived_late);
+        add_reason(&mut cell.reasons, attempt.reason, weight);
+        for count in &mut cell.objectives {
+            count.bad += weight;
+            count.observed_bad += 1;
+        }
+        self.samples.offer(attempt, pools);
     }
 
     /// Counts a session in the cell of its first attempt, or a hurt one in that of its first bad one.
@@ -272,12 +286,8 @@ impl Cells {
 
     fn cell(&mut self, place: &Place<'_>) -> &mut Cell {
         let minute = window_start(place.start_ms, MINUTE_MS);
-        let key = CellKey {
-            context: place.context.serial,
-            journey: xxh3_64(place.journey.as_bytes()),
-            route: xxh3_64(place.route.as_bytes()),
-            minute,
-        };
+        let Place { context, journey, route, .. } = *place;
+        let key = CellKey { context, journey, route, minute };
         self.by_key.entry(key).or_insert_with(|| Cell::new(place, minute))
     }
 }
@@ -287,16 +297,17 @@ impl Cell {
         let (objectives, steps) =
             place.definition.map_or((0, 0), |journey| (journey.objectives.len(), journey.steps.len()));
         Self {
-            context: Arc::clone(place.context),
-            journey: Arc::clone(place.journey),
-            route: Box::from(place.route),
+            context: place.context,
+            journey: place.journey,
+            route: place.route,
             minute,
+            attempts: 0,
             outcomes: [0; Outcome::COUNT],
             valid: 0,
             sessions: 0,
             sessions_hurt: 0,
             arrived_late: 0,
-            reasons: FxHashMap::default(),
+            reasons: Reasons::new(),
             latency: Vec::new(),
             latency_sum: 0,
             abandoned_wait: Vec::new(),
@@ -305,8 +316,9 @@ impl Cell {
         }
     }
 
-    fn add(&mut self, attempt: &Attempt<'_>) {
+    fn add(&mut self, attempt: &Attempt<'_>, platform: &str, texts: &Texts) {
         let weight = u64::from(attempt.weight);
+        self.attempts += weight;
         self.outcomes[attempt.outcome as usize] += weight;
         self.valid += weight * u64::from(attempt.valid);
         self.arrived_late += weight * u64::from(attempt.arrived_late);
@@ -323,17 +335,18 @@ impl Cell {
         }
         if let Some(journey) = attempt.place.definition {
             for (objective, count) in journey.objectives.iter().zip(&mut self.objectives) {
-                count.add(judge(objective, attempt), weight);
+                count.add(judge(objective, attempt, platform, texts), weight);
             }
-            self.add_steps(journey, attempt, weight);
+            self.add_steps(journey, attempt, weight, texts);
         }
     }
 
     /// A step's attempts are those that reached the step before it.
-    fn add_steps(&mut self, journey: &Journey, attempt: &Attempt<'_>, weight: u64) {
+    fn add_steps(&mut self, journey: &Journey, attempt: &Attempt<'_>, weight: u64, texts: &Texts) {
         for (step, count) in journey.steps.iter().zip(&mut self.steps) {
             count.attempts += weight;
-            let Some((_, elapsed_ms)) = attempt.steps.iter().find(|(name, _)| **name == *step.name) else {
+            let Some((_, elapsed_ms)) = attempt.steps.iter().find(|(name, _)| texts.get(*name) == step.name)
+            else {
                 add_reason(&mut count.reasons, attempt.reason, weight);
                 return;
             };
@@ -356,7 +369,7 @@ impl ObjectiveCount {
 }
 
 /// Whether an attempt is good by an objective; `None` when it is not valid for it.
-fn judge(objective: &Objective, attempt: &Attempt<'_>) -> Option<bool> {
+fn judge(objective: &Objective, attempt: &Attempt<'_>, platform: &str, texts: &Texts) -> Option<bool> {
     if !attempt.valid {
         return None;
     }
@@ -364,8 +377,11 @@ fn judge(objective: &Objective, attempt: &Attempt<'_>) -> Option<bool> {
     match &objective.rule {
         Rule::Works => Some(success),
         Rule::Within { default, by_platform, from } => {
-            let limit = by_platform.get(attempt.place.context.platform.as_ref()).or(default.as_ref())?;
-            Some(success && latency_from(attempt, from.as_deref()).is_some_and(|latency| latency <= *limit))
+            let limit = by_platform.get(platform).or(default.as_ref())?;
+            Some(
+                success
+                    && latency_from(attempt, from.as_deref(), texts).is_some_and(|latency| latency <= *limit),
+            )
         }
         Rule::Value { comparison, limit } if success => {
             attempt.latency.map(|value| comparison.holds(value, *limit))
@@ -375,19 +391,17 @@ fn judge(objective: &Objective, attempt: &Attempt<'_>) -> Option<bool> {
 }
 
 /// The latency of a success, counted from a step where the objective says so.
-fn latency_from(attempt: &Attempt<'_>, from: Option<&str>) -> Option<Value> {
+fn latency_from(attempt: &Attempt<'_>, from: Option<&str>, texts: &Texts) -> Option<Value> {
     let latency = attempt.latency?;
     let Some(from) = from else { return Some(latency) };
-    let (_, reached_ms) = attempt.steps.iter().find(|(name, _)| **name == *from)?;
+    let (_, reached_ms) = attempt.steps.iter().find(|(name, _)| texts.get(*name) == from)?;
     Value::from_scaled(latency.scaled().saturating_sub(Value::from_units(*reached_ms).ok()?.scaled())).ok()
 }
 
-fn add_reason(reasons: &mut FxHashMap<Box<str>, u64>, reason: &str, weight: u64) {
-    match reasons.get_mut(reason) {
-        Some(count) => *count += weight,
-        None => {
-            reasons.insert(Box::from(reason), weight);
-        }
+fn add_reason(reasons: &mut Reasons, reason: TextId, weight: u64) {
+    match reasons.iter_mut().find(|(known, _)| *known == reason) {
+        Some((_, count)) => *count += weight,
+        None => reasons.push((reason, weight)),
     }
 }
 

@@ -6,23 +6,27 @@ use schema::definition::EngineSettings;
 use schema::rows::{Quality, SeenEvent};
 
 use super::cells::{Cells, Seen};
+use super::context::Pools;
 use super::labels::{LabelCounts, OTHER, bound_map};
 
 /// Rows of `seen_events`: the most frequent events of an app, and the rest as one.
-pub(super) fn seen_rows(cells: &Cells, settings: &EngineSettings) -> Vec<SeenEvent> {
+pub(super) fn seen_rows(cells: &Cells, settings: &EngineSettings, pools: &Pools) -> Vec<SeenEvent> {
     let mut counts: BTreeMap<&str, BTreeMap<String, u64>> = BTreeMap::new();
-    let label = |seen: &Seen| format!("{}\0{}\0{}", seen.event, seen.name, seen.route);
+    let names = |seen: &Seen| [seen.event, seen.name, seen.route].map(|text| pools.texts.get(text));
+    let label = |seen: &Seen| names(seen).join("\0");
     for seen in cells.seen_events() {
-        *counts.entry(&seen.context.app).or_default().entry(label(seen)).or_default() += seen.count;
+        *counts.entry(&pools.contexts.get(seen.context).app).or_default().entry(label(seen)).or_default() +=
+            seen.count;
     }
     for labels in counts.values_mut() {
         bound_map(labels, settings.seen_events_max);
     }
     let mut rows: BTreeMap<(&str, &str, [&str; 3], u32), SeenEvent> = BTreeMap::new();
     for seen in cells.seen_events() {
-        let kept = counts.get(&*seen.context.app).is_some_and(|labels| labels.contains_key(&label(seen)));
-        let names = if kept { [&*seen.event, &*seen.name, &*seen.route] } else { [OTHER, "", ""] };
-        let key = (&*seen.context.app, &*seen.context.platform, names, seen.hour);
+        let context = pools.contexts.get(seen.context);
+        let kept = counts.get(&*context.app).is_some_and(|labels| labels.contains_key(&label(seen)));
+        let names = if kept { names(seen) } else { [OTHER, "", ""] };
+        let key = (&*context.app, &*context.platform, names, seen.hour);
         let row = rows.entry(key).or_insert_with(|| SeenEvent {
             app: key.0.to_owned(),
             platform: key.1.to_owned(),
@@ -35,7 +39,7 @@ pub(super) fn seen_rows(cells: &Cells, settings: &EngineSettings) -> Vec<SeenEve
         });
         row.seen += seen.count;
         for (journey, count) in &seen.matched {
-            *row.matched.entry(journey.to_string()).or_default() += count;
+            *row.matched.entry(pools.texts.get(*journey).to_owned()).or_default() += count;
         }
     }
     let bounded = |mut row: SeenEvent| {
@@ -46,14 +50,16 @@ pub(super) fn seen_rows(cells: &Cells, settings: &EngineSettings) -> Vec<SeenEve
 }
 
 /// Rows of `quality`.
-pub(super) fn quality_rows(cells: &Cells, settings: &EngineSettings) -> Vec<Quality> {
+pub(super) fn quality_rows(cells: &Cells, settings: &EngineSettings, pools: &Pools) -> Vec<Quality> {
     let mut releases = LabelCounts::default();
-    for (context, _, quality) in cells.qualities() {
+    let qualities =
+        || cells.qualities().map(|(context, hour, quality)| (pools.contexts.get(context), hour, quality));
+    for (context, _, quality) in qualities() {
         releases.add((&context.app, ""), &context.release, quality.beacons + quality.duplicates);
     }
     let releases = releases.keep(settings.releases_max);
     let mut rows: BTreeMap<(&str, &str, &str, u32), Quality> = BTreeMap::new();
-    for (context, hour, quality) in cells.qualities() {
+    for (context, hour, quality) in qualities() {
         let release = releases.bounded((&context.app, ""), &context.release);
         let row = rows.entry((&context.app, &context.platform, release, hour)).or_default();
         row.beacons += quality.beacons;

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 use schema::beacon::Event;
-use schema::definition::{App, DefinitionSet, Journey, Matcher, Restart, Step};
+use schema::definition::{App, AttemptKind, DefinitionSet, Journey, Matcher, Restart, Step};
+
+use super::pool::{TextId, Texts};
 
 /// Deadline of attempts of journeys that an app declares and nobody has defined.
 const DISCOVERED_TIMEOUT_MS: i64 = 30_000;
@@ -13,6 +15,8 @@ const DISCOVERED_TIMEOUT_MS: i64 = 30_000;
 #[derive(Debug)]
 pub(super) struct Plan {
     pub set: Arc<DefinitionSet>,
+    /// The set's id, for sessions that begin under it.
+    pub set_id: Arc<str>,
     apps: FxHashMap<String, AppPlan>,
     /// For apps that the set does not list: what is defined for every app.
     unlisted: AppPlan,
@@ -23,41 +27,76 @@ pub(super) struct Plan {
 #[derive(Debug)]
 pub(super) struct AppPlan {
     app: App,
-    by_event: FxHashMap<String, Vec<Binding>>,
-    journeys: FxHashMap<String, usize>,
+    by_event: FxHashMap<TextId, Vec<Binding>>,
+    journeys: FxHashMap<TextId, usize>,
+    /// Those whose attempts are sessions.
+    of_sessions: Vec<(TextId, usize)>,
 }
 
 /// What an event means to a journey when `matcher` matches.
 #[derive(Debug)]
 pub(super) struct Binding {
     pub journey: usize,
-    pub name: Arc<str>,
+    pub name: TextId,
     pub meaning: Meaning,
     matcher: Matcher,
 }
 
 /// The part that an event plays in a journey.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Meaning {
     /// The event is a whole attempt, and a bad one.
     WholeFailure,
     /// The event is a whole attempt.
     WholeSuccess,
+    /// The session is the attempt, and the event makes it bad.
+    BadSession,
     /// It is one mark of an attempt.
     Mark(Role),
 }
 
-/// What a mark says of its attempt. The order decides between marks of one event.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+/// What a mark says of its attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
     Start,
     /// Reaches the named step.
-    Step(Arc<str>),
+    Step(TextId),
     Success,
     Failure {
         recoverable: bool,
     },
     Cancel,
+    /// The app broke; a recoverable one is an app that did not answer and may have gone on.
+    Interruption {
+        recoverable: bool,
+    },
+}
+
+impl Role {
+    /// Decides between marks of one event.
+    pub(super) fn rank(self) -> u8 {
+        match self {
+            Self::Start => 0,
+            Self::Step(_) => 1,
+            Self::Success => 2,
+            Self::Failure { recoverable: false } => 3,
+            Self::Failure { recoverable: true } => 4,
+            Self::Cancel => 5,
+            Self::Interruption { .. } => 6,
+        }
+    }
+}
+
+impl Meaning {
+    /// Failure is looked at before success.
+    fn rank(self) -> u8 {
+        match self {
+            Self::WholeFailure => 0,
+            Self::WholeSuccess => 1,
+            Self::BadSession => 2,
+            Self::Mark(role) => 3 + role.rank(),
+        }
+    }
 }
 
 /// The rules by which marks become attempts.
@@ -71,14 +110,19 @@ pub(super) struct Rules<'p> {
 }
 
 impl Plan {
-    pub(super) fn new(set: Arc<DefinitionSet>) -> Self {
+    pub(super) fn new(set: Arc<DefinitionSet>, texts: &mut Texts) -> Self {
         let unlisted =
             App { name: String::new(), environments: vec!["production".to_owned()], count_bots: false };
         let timeouts = set.journeys.iter().map(|journey| journey.timeout_ms as i64);
         Self {
+            set_id: Arc::from(set.id.as_str()),
             timeout_max_ms: timeouts.max().unwrap_or(0).max(DISCOVERED_TIMEOUT_MS),
-            apps: set.apps.iter().map(|app| (app.name.clone(), AppPlan::new(app.clone(), &set))).collect(),
-            unlisted: AppPlan::new(unlisted, &set),
+            apps: set
+                .apps
+                .iter()
+                .map(|app| (app.name.clone(), AppPlan::new(app.clone(), &set, texts)))
+                .collect(),
+            unlisted: AppPlan::new(unlisted, &set, texts),
             set,
         }
     }
@@ -87,8 +131,9 @@ impl Plan {
         self.apps.get(name).unwrap_or(&self.unlisted)
     }
 
-    pub(super) fn journey(&self, app: &str, name: &str) -> Option<&Journey> {
-        self.app(app).journeys.get(name).map(|at| &self.set.journeys[*at])
+    /// The definition of a journey for an app.
+    pub(super) fn journey(&self, app: &str, name: TextId) -> Option<&Journey> {
+        self.app(app).journey(name).map(|at| &self.set.journeys[at])
     }
 
     /// How long a session without records is remembered: longer than a repeated beacon can come, and longer
@@ -131,52 +176,57 @@ impl Plan {
 }
 
 impl AppPlan {
-    fn new(app: App, set: &DefinitionSet) -> Self {
-        let mut plan = Self { app, by_event: FxHashMap::default(), journeys: FxHashMap::default() };
+    fn new(app: App, set: &DefinitionSet, texts: &mut Texts) -> Self {
+        let mut plan = Self {
+            app,
+            by_event: FxHashMap::default(),
+            journeys: FxHashMap::default(),
+            of_sessions: Vec::new(),
+        };
         for (at, journey) in set.journeys.iter().enumerate() {
             if journey.applies_to(&plan.app.name) {
-                plan.journeys.insert(journey.name.clone(), at);
-                plan.bind(at, journey);
+                let name = texts.intern_for_good(&journey.name);
+                plan.journeys.insert(name, at);
+                plan.bind(at, name, journey, texts);
             }
         }
         for bindings in plan.by_event.values_mut() {
-            bindings.sort_by(|a, b| (a.journey, &a.meaning).cmp(&(b.journey, &b.meaning)));
+            bindings.sort_by_key(|binding| (binding.journey, binding.meaning.rank()));
         }
         plan
     }
 
-    fn bind(&mut self, at: usize, journey: &Journey) {
-        let name: Arc<str> = Arc::from(journey.name.as_str());
-        let single = journey.is_single_event();
-        let mut bind = |meaning: Meaning, matcher: &Matcher| {
-            self.by_event.entry(matcher.event.clone()).or_default().push(Binding {
-                journey: at,
-                name: Arc::clone(&name),
-                meaning,
-                matcher: matcher.clone(),
-            });
+    fn bind(&mut self, at: usize, name: TextId, journey: &Journey, texts: &mut Texts) {
+        let mut bind = |meaning: Meaning, matcher: &Matcher, texts: &mut Texts| {
+            let event = texts.intern_for_good(&matcher.event);
+            let binding = Binding { journey: at, name, meaning, matcher: matcher.clone() };
+            self.by_event.entry(event).or_default().push(binding);
         };
         for failure in &journey.failure {
-            let role = Role::Failure { recoverable: failure.recoverable };
-            bind(if single { Meaning::WholeFailure } else { Meaning::Mark(role) }, &failure.matcher);
+            let meaning = match journey.attempt {
+                AttemptKind::Event => Meaning::WholeFailure,
+                AttemptKind::Session => Meaning::BadSession,
+                AttemptKind::Journey => Meaning::Mark(Role::Failure { recoverable: failure.recoverable }),
+            };
+            bind(meaning, &failure.matcher, texts);
         }
-        for matcher in &journey.success {
-            bind(if single { Meaning::WholeSuccess } else { Meaning::Mark(Role::Success) }, matcher);
-        }
-        if single {
-            return;
-        }
-        for matcher in &journey.start {
-            bind(Meaning::Mark(Role::Start), matcher);
-        }
-        for step in &journey.steps {
-            let role = Role::Step(Arc::from(step.name.as_str()));
-            for matcher in &step.done {
-                bind(Meaning::Mark(role.clone()), matcher);
+        match journey.attempt {
+            AttemptKind::Session => self.of_sessions.push((name, at)),
+            AttemptKind::Event => {
+                journey.success.iter().for_each(|matcher| bind(Meaning::WholeSuccess, matcher, texts));
             }
-        }
-        for matcher in &journey.cancel {
-            bind(Meaning::Mark(Role::Cancel), matcher);
+            AttemptKind::Journey => {
+                let mut mark = |role: Role, matchers: &[Matcher], texts: &mut Texts| {
+                    matchers.iter().for_each(|matcher| bind(Meaning::Mark(role), matcher, texts));
+                };
+                mark(Role::Start, &journey.start, texts);
+                for step in &journey.steps {
+                    let role = Role::Step(texts.intern_for_good(&step.name));
+                    mark(role, &step.done, texts);
+                }
+                mark(Role::Success, &journey.success, texts);
+                mark(Role::Cancel, &journey.cancel, texts);
+            }
         }
     }
 
@@ -190,13 +240,27 @@ impl AppPlan {
     }
 
     /// The position of a journey in the set.
-    pub(super) fn journey(&self, name: &str) -> Option<usize> {
-        self.journeys.get(name).copied()
+    pub(super) fn journey(&self, name: TextId) -> Option<usize> {
+        self.journeys.get(&name).copied()
     }
 
-    /// What `event` means to which journeys: sorted by journey, and by meaning within one.
-    pub(super) fn bindings<'p>(&'p self, event: &Event<'_>) -> impl Iterator<Item = &'p Binding> {
-        let bindings = self.by_event.get(event.name.as_ref()).map_or(&[][..], Vec::as_slice);
+    /// The journeys whose attempts are sessions.
+    pub(super) fn of_sessions(&self) -> &[(TextId, usize)] {
+        &self.of_sessions
+    }
+
+    /// What `event` of this name means to which journeys: sorted by journey, and by meaning within one.
+    pub(super) fn bindings<'p>(
+        &'p self,
+        name: TextId,
+        event: &Event<'_>,
+    ) -> impl Iterator<Item = &'p Binding> {
+        let bindings = self.by_event.get(&name).map_or(&[][..], Vec::as_slice);
         bindings.iter().filter(|binding| binding.matcher.conditions_hold(event))
     }
+}
+
+/// Whether a journey is defined for a platform.
+pub(super) fn runs_on(journey: &Journey, platform: &str) -> bool {
+    journey.platforms.is_empty() || journey.platforms.iter().any(|name| name == platform)
 }

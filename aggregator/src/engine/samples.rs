@@ -7,9 +7,13 @@ use rustc_hash::FxHashMap;
 use schema::definition::EngineSettings;
 use schema::rows::AttemptSample;
 use schema::value::Value;
-use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::cells::Attempt;
+use super::context::Pools;
+
+/// An odd number with well spread bits: 2⁶⁴ ÷ the golden ratio.
+const MIX: u64 = 0x9E37_79B9_7F4A_7C15;
 
 /// Samples of one kind held before the settings' bound is applied; the bound itself is at most this.
 const HELD_MAX: usize = 32;
@@ -37,18 +41,19 @@ struct Chosen {
 
 impl Samples {
     /// Counts an attempt, and keeps it while it is among those with the smallest hash.
-    pub(super) fn offer(&mut self, attempt: &Attempt<'_>) {
+    pub(super) fn offer(&mut self, attempt: &Attempt<'_>, pools: &Pools) {
         let bad = attempt.is_bad();
-        let journey = xxh3_64(attempt.place.journey.as_bytes());
-        let kind = Kind { app_platform: attempt.place.context.app_platform, journey, bad };
+        let journey = pools.texts.hash(attempt.place.journey);
+        let app_platform = pools.contexts.get(attempt.place.context).app_platform;
+        let kind = Kind { app_platform, journey, bad };
         let chosen = self.by_kind.entry(kind).or_default();
         chosen.offered += u64::from(attempt.weight);
-        let rank = (rank(attempt, journey), attempt.place.start_ms);
+        let rank = (rank(attempt, journey, pools), attempt.place.start_ms);
         let is_full = chosen.samples.len() >= HELD_MAX;
         if is_full && chosen.samples.last_key_value().is_some_and(|(last, _)| *last <= rank) {
             return;
         }
-        chosen.samples.entry(rank).or_insert_with(|| sample(attempt));
+        chosen.samples.entry(rank).or_insert_with(|| sample(attempt, pools));
         if chosen.samples.len() > HELD_MAX {
             chosen.samples.pop_last();
         }
@@ -74,26 +79,34 @@ impl Samples {
 }
 
 /// A hash of everything that tells attempts of one journey apart.
-fn rank(attempt: &Attempt<'_>, journey: u64) -> u64 {
+fn rank(attempt: &Attempt<'_>, journey: u64, pools: &Pools) -> u64 {
     let latency = attempt.latency.map_or(u64::MAX, Value::scaled);
-    let seed = xxh3_64_with_seed(attempt.place.route.as_bytes(), journey ^ attempt.place.start_ms as u64);
-    let seed = xxh3_64_with_seed(attempt.reason.as_bytes(), seed ^ latency);
-    xxh3_64_with_seed(attempt.session.as_bytes(), seed ^ attempt.outcome as u64)
+    let parts = [
+        journey,
+        pools.texts.hash(attempt.place.route),
+        pools.texts.hash(attempt.reason),
+        attempt.place.start_ms as u64,
+        latency,
+        attempt.outcome as u64,
+    ];
+    let seed = parts.into_iter().fold(0, |seed: u64, part| (seed ^ part).wrapping_mul(MIX).rotate_left(29));
+    xxh3_64_with_seed(attempt.session.as_bytes(), seed)
 }
 
-fn sample(attempt: &Attempt<'_>) -> AttemptSample {
-    let context = attempt.place.context;
+fn sample(attempt: &Attempt<'_>, pools: &Pools) -> AttemptSample {
+    let context = pools.contexts.get(attempt.place.context);
+    let text = |id| pools.texts.get(id).to_owned();
     AttemptSample {
         app: context.app.to_string(),
-        journey: attempt.place.journey.to_string(),
+        journey: text(attempt.place.journey),
         start_ms: attempt.place.start_ms,
         session: attempt.session.to_owned(),
         outcome: attempt.outcome.as_str().to_owned(),
         valid: attempt.valid,
-        reason: attempt.reason.to_owned(),
-        route: attempt.place.route.to_owned(),
+        reason: text(attempt.reason),
+        route: text(attempt.place.route),
         latency: attempt.latency.map(|latency| latency.to_string()),
-        steps: attempt.steps.iter().map(|(name, elapsed_ms)| (name.to_string(), *elapsed_ms)).collect(),
+        steps: attempt.steps.iter().map(|(name, elapsed_ms)| (text(*name), *elapsed_ms)).collect(),
         weight: 0,
         platform: context.platform.to_string(),
         release: context.release.to_string(),

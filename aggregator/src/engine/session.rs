@@ -1,61 +1,63 @@
 //! What the engine remembers of one session, and nothing else remembers anything.
+//!
+//! This is a session at work: the one that a record or a timer concerns. The others are at rest, as bytes
+//! ([`super::rest`]).
 
-use std::sync::Arc;
-
-use rustc_hash::FxHashMap;
 use schema::value::Value;
 
-use super::cells::Attempt;
-use super::context::Context;
+use super::context::ContextId;
 use super::plan::Role;
+use super::pool::{TextId, Texts};
 
-/// Activities that a session without open attempts may hold before the old ones are forgotten.
-const ACTIVITIES_KEPT: usize = 64;
+/// Activities above which those that nothing can need any more are looked for.
+const ACTIVITIES_TIDY: usize = 64;
 /// Settled ranges and ids that a session remembers, so that what comes after settling is known as late.
 const SETTLED_MAX: usize = 256;
 /// Pages whose route a session remembers.
 const PAGES_MAX: usize = 64;
 /// Beacon ids above which expired ones are looked for.
-const BEACON_IDS_TIDY: usize = 256;
+const BEACON_IDS_TIDY: usize = 64;
+/// Beacons of one session within the duplicate horizon; more are not counted, as `session_limit`.
+pub(super) const SESSION_BEACONS_MAX: usize = 4_096;
 
 /// One session's memory. It lives from the session's first record until no record came for the horizon.
-#[derive(Debug)]
+#[derive(Debug, Default, PartialEq)]
 pub(super) struct Session {
-    /// Offset of its first record.
-    pub born: i64,
-    /// Log time at which it is forgotten unless another record comes.
-    pub expires_ms: i64,
-    /// Log time at which it is looked at next; `i64::MAX` when nothing is open.
-    pub timer_ms: i64,
     /// The client's session id, empty where beacons have none.
-    pub id: Arc<str>,
-    sequence_max: Option<u64>,
-    beacons: FxHashMap<u64, i64>,
+    pub id: String,
+    /// Greatest sequence number so far and one; 0 before the first.
+    pub(super) sequence_next: u64,
+    /// Hash of a beacon's id, and the log time at which it was last seen.
+    pub(super) beacons: Vec<(u64, i64)>,
     pub activities: Vec<Activity>,
     pub marks: Vec<Mark>,
     pub revisions: Vec<Revision>,
-    settled: Vec<Settled>,
-    settled_revisions: Vec<u64>,
-    pages: Vec<(u64, Arc<str>)>,
-    counted: Vec<Counted>,
+    pub(super) settled: Vec<Settled>,
+    pub(super) settled_revisions: Vec<u64>,
+    /// Hash of a page's id, and its route.
+    pub(super) pages: Vec<(u64, TextId)>,
+    pub(super) counted: Vec<Counted>,
+    pub start: Option<SessionStart>,
+    pub broken: Vec<Broken>,
 }
 
-/// The order of events within a session: time, then the beacon's sequence, then the place in the beacon. The
-/// beacon's hash comes last, so that events which nothing else orders have one order all the same.
-pub(super) type Order = (i64, u64, u32, u64);
+/// The order of events within a session: time, then the beacon's sequence, then the place in the beacon. A hash
+/// of the beacon comes last, so that events which nothing else orders have one order all the same.
+pub(super) type Order = (i64, u64, u32, u32);
 
-/// Something was heard of the session.
-#[derive(Debug, Clone, Copy)]
+/// Something was heard of the session. Of two at the same time the one that stays comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Activity {
-    pub order: Order,
-    pub append_ms: i64,
+    pub time_ms: i64,
     pub leaving: bool,
+    pub append_ms: i64,
 }
 
 /// An event that means something to an attempt which has not settled.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Mark {
-    pub journey: Arc<str>,
+    /// Empty for what interrupts every journey.
+    pub journey: TextId,
     /// Hash of the attempt's id, 0 where the app gives none.
     pub attempt: u64,
     pub order: Order,
@@ -63,17 +65,17 @@ pub(super) struct Mark {
     /// The app said so itself, by a `journey.*` event.
     pub declared: bool,
     pub append_ms: i64,
-    pub reason: Option<Box<str>>,
+    pub reason: TextId,
     /// The client's own duration since the start.
     pub value: Option<Value>,
     pub weight: u32,
-    pub context: Arc<Context>,
+    pub context: ContextId,
 }
 
 /// A journey of one event whose value may still be revised.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Revision {
-    pub journey: Arc<str>,
+    pub journey: TextId,
     /// Hash of journey and id.
     pub id: u64,
     /// The latest of its events so far.
@@ -82,35 +84,35 @@ pub(super) struct Revision {
     pub first_ms: i64,
     pub append_ms: i64,
     pub success: bool,
-    pub reason: Option<Box<str>>,
+    pub reason: TextId,
     pub value: Option<Value>,
-    pub route: Arc<str>,
+    pub route: TextId,
     /// Hash of the page that it measured, 0 where it does not say.
     pub page: u64,
     pub weight: u32,
-    pub context: Arc<Context>,
+    pub context: ContextId,
 }
 
 /// The time that a settled attempt covered.
-#[derive(Debug)]
-struct Settled {
-    journey: Arc<str>,
-    attempt: u64,
-    start_ms: i64,
-    end_ms: i64,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Settled {
+    pub journey: TextId,
+    pub attempt: u64,
+    pub start_ms: i64,
+    pub end_ms: i64,
 }
 
 /// Whether a session has been counted for a journey, as a session and as a hurt one.
-#[derive(Debug)]
-struct Counted {
-    journey: Arc<str>,
-    first: First,
-    first_bad: First,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Counted {
+    pub journey: TextId,
+    pub first: First,
+    pub first_bad: First,
 }
 
 /// The earliest attempt of a session and journey, of all or of the bad ones.
-#[derive(Debug)]
-enum First {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum First {
     None,
     /// It counts where it is at `due_ms`, unless an earlier one comes.
     Held {
@@ -121,42 +123,70 @@ enum First {
 }
 
 /// Where an attempt that is the first of its session counts.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct FirstAttempt {
     pub start_ms: i64,
-    pub route: Box<str>,
+    pub route: TextId,
     pub weight: u32,
-    pub context: Arc<Context>,
+    pub context: ContextId,
 }
 
 /// The first attempt, or the first bad one, of a session and journey that is to be counted now.
 #[derive(Debug)]
 pub(super) struct DueFirst {
-    pub journey: Arc<str>,
+    pub journey: TextId,
     pub bad: bool,
     pub attempt: FirstAttempt,
 }
 
+/// Where the session counts as an attempt: its earliest event among what came within the grace period.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct SessionStart {
+    pub order: Order,
+    pub weight: u32,
+    pub context: ContextId,
+    /// Log time at which it counts; `None` when it has counted.
+    pub due_ms: Option<i64>,
+    /// Journeys that it counted for.
+    pub journeys: Vec<TextId>,
+}
+
+/// The earliest event that makes the session bad for a journey whose attempts are sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Broken {
+    pub journey: TextId,
+    pub order: Order,
+    pub reason: TextId,
+    /// Log time at which it counts; `None` when it has counted.
+    pub due_ms: Option<i64>,
+}
+
+/// What a beacon's id says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Repeat {
+    /// It was not there within the horizon.
+    New,
+    /// It was.
+    Known,
+    /// The session has too many to remember one more.
+    TooMany,
+}
+
 impl First {
     /// Holds the attempt when it is earlier than the one that is held.
-    fn offer(&mut self, offered: &Attempt<'_>, due_ms: i64) {
-        let place = &offered.place;
+    fn offer(&mut self, offered: FirstAttempt, due_ms: i64, texts: &Texts) {
+        let place = |attempt: &FirstAttempt| (attempt.start_ms, texts.get(attempt.route).to_owned());
         let due_ms = match self {
             Self::None => due_ms,
             Self::Held { attempt, due_ms }
-                if (place.start_ms, place.route) < (attempt.start_ms, &*attempt.route) =>
+                if offered.start_ms < attempt.start_ms
+                    || (offered.start_ms == attempt.start_ms && place(&offered) < place(attempt)) =>
             {
                 *due_ms
             }
             Self::Held { .. } | Self::Counted => return,
         };
-        let attempt = FirstAttempt {
-            start_ms: place.start_ms,
-            route: Box::from(place.route),
-            weight: offered.weight,
-            context: Arc::clone(place.context),
-        };
-        *self = Self::Held { attempt, due_ms };
+        *self = Self::Held { attempt: offered, due_ms };
     }
 
     fn due_ms(&self) -> Option<i64> {
@@ -167,90 +197,108 @@ impl First {
     }
 
     fn take_due(&mut self, log_time_ms: i64) -> Option<FirstAttempt> {
-        if self.due_ms().is_none_or(|due_ms| due_ms > log_time_ms) {
-            return None;
-        }
-        match std::mem::replace(self, Self::Counted) {
-            Self::Held { attempt, .. } => Some(attempt),
-            Self::None | Self::Counted => None,
+        match *self {
+            Self::Held { attempt, due_ms } if due_ms <= log_time_ms => {
+                *self = Self::Counted;
+                Some(attempt)
+            }
+            Self::Held { .. } | Self::None | Self::Counted => None,
         }
     }
 }
 
 impl Session {
-    pub(super) fn new(born: i64, id: &str) -> Self {
-        Self {
-            born,
-            expires_ms: i64::MIN,
-            timer_ms: i64::MAX,
-            id: Arc::from(id),
-            sequence_max: None,
-            beacons: FxHashMap::default(),
-            activities: Vec::new(),
-            marks: Vec::new(),
-            revisions: Vec::new(),
-            settled: Vec::new(),
-            settled_revisions: Vec::new(),
-            pages: Vec::new(),
-            counted: Vec::new(),
-        }
+    /// Forgets everything, but keeps the room for it.
+    pub(super) fn clear(&mut self) {
+        self.id.clear();
+        self.sequence_next = 0;
+        self.beacons.clear();
+        self.activities.clear();
+        self.marks.clear();
+        self.revisions.clear();
+        self.settled.clear();
+        self.settled_revisions.clear();
+        self.pages.clear();
+        self.counted.clear();
+        self.start = None;
+        self.broken.clear();
     }
 
-    /// Whether a beacon with this id came within the horizon; remembers it either way.
-    pub(super) fn repeats(&mut self, id: u64, log_time_ms: i64, horizon_ms: i64) -> bool {
-        if self.beacons.len() >= BEACON_IDS_TIDY && self.beacons.len().is_power_of_two() {
-            self.beacons.retain(|_, seen_ms| log_time_ms < *seen_ms + horizon_ms);
+    /// Whether a beacon with this id came within the horizon; remembers it either way, unless there are too many.
+    pub(super) fn repeats(&mut self, id: u64, log_time_ms: i64, horizon_ms: i64) -> Repeat {
+        if let Some((_, seen_ms)) = self.beacons.iter_mut().find(|(known, _)| *known == id) {
+            let known = log_time_ms < *seen_ms + horizon_ms;
+            *seen_ms = log_time_ms;
+            return if known { Repeat::Known } else { Repeat::New };
         }
-        self.beacons.insert(id, log_time_ms).is_some_and(|seen_ms| log_time_ms < seen_ms + horizon_ms)
+        if self.beacons.len() >= BEACON_IDS_TIDY && self.beacons.len().is_power_of_two() {
+            self.beacons.retain(|(_, seen_ms)| log_time_ms < *seen_ms + horizon_ms);
+        }
+        if self.beacons.len() >= SESSION_BEACONS_MAX {
+            return Repeat::TooMany;
+        }
+        self.beacons.push((id, log_time_ms));
+        Repeat::New
     }
 
     /// How many beacons `sequence` says were sent since the greatest number before it.
     pub(super) fn beacons_until(&mut self, sequence: u64) -> u64 {
-        let before = self.sequence_max;
-        self.sequence_max = before.max(Some(sequence));
-        before.map_or(1, |before| sequence.saturating_sub(before))
+        let before = self.sequence_next;
+        self.sequence_next = before.max(sequence.saturating_add(1));
+        if before == 0 { 1 } else { self.sequence_next - before }
     }
 
-    /// Marks and revisions that have not settled.
-    pub(super) fn open_marks(&self) -> usize {
-        self.marks.len() + self.revisions.len()
+    /// Attempts that have not settled: starts that wait for an end, and values that may be revised.
+    pub(super) fn open_attempts(&self) -> usize {
+        self.marks.iter().filter(|mark| mark.role == Role::Start).count() + self.revisions.len()
     }
 
     pub(super) fn heard(&mut self, activity: Activity, grace_ms: i64) {
-        if self.activities.len() >= ACTIVITIES_KEPT && self.marks.is_empty() {
-            self.activities.retain(|kept| kept.append_ms + grace_ms > activity.append_ms);
+        let same = |kept: &Activity| *kept == activity;
+        if self.activities.last().is_some_and(same) {
+            return;
+        }
+        if self.activities.len() >= ACTIVITIES_TIDY && self.activities.len().is_power_of_two() {
+            self.forget_activities(activity.append_ms, grace_ms);
         }
         self.activities.push(activity);
     }
 
-    pub(super) fn visit(&mut self, page: u64, route: &str) {
+    /// Forgets the activities that are older than every open attempt and came longer than the grace period ago.
+    pub(super) fn forget_activities(&mut self, log_time_ms: i64, grace_ms: i64) {
+        let starts = self.marks.iter().filter(|mark| mark.role == Role::Start);
+        let needed_ms = starts.map(|mark| mark.order.0).min().unwrap_or(i64::MAX);
+        self.activities.retain(|kept| kept.append_ms + grace_ms > log_time_ms || kept.time_ms >= needed_ms);
+    }
+
+    pub(super) fn visit(&mut self, page: u64, route: TextId) {
         if !self.pages.iter().any(|(known, _)| *known == page) {
             if self.pages.len() == PAGES_MAX {
                 self.pages.remove(0);
             }
-            self.pages.push((page, Arc::from(route)));
+            self.pages.push((page, route));
         }
     }
 
     /// The route of a page that the session visited.
-    pub(super) fn route_of(&self, page: u64) -> Option<Arc<str>> {
-        self.pages.iter().find(|(known, _)| *known == page).map(|(_, route)| Arc::clone(route))
+    pub(super) fn route_of(&self, page: u64) -> Option<TextId> {
+        self.pages.iter().find(|(known, _)| *known == page).map(|(_, route)| *route)
     }
 
     /// Whether an attempt that covered this time has settled.
-    pub(super) fn has_settled(&self, journey: &str, attempt: u64, time_ms: i64) -> bool {
+    pub(super) fn has_settled(&self, journey: TextId, attempt: u64, time_ms: i64) -> bool {
         self.settled.iter().any(|settled| {
-            settled.attempt == attempt
+            settled.journey == journey
+                && settled.attempt == attempt
                 && (settled.start_ms..=settled.end_ms).contains(&time_ms)
-                && settled.journey.as_ref() == journey
         })
     }
 
-    pub(super) fn settle(&mut self, journey: Arc<str>, attempt: u64, start_ms: i64, end_ms: i64) {
+    pub(super) fn settle(&mut self, settled: Settled) {
         if self.settled.len() == SETTLED_MAX {
             self.settled.remove(0);
         }
-        self.settled.push(Settled { journey, attempt, start_ms, end_ms });
+        self.settled.push(settled);
     }
 
     pub(super) fn has_settled_revision(&self, id: u64) -> bool {
@@ -266,50 +314,80 @@ impl Session {
 
     /// Notes an attempt, so that the session counts once for its journey, in the window of its first, and once
     /// as hurt, in the window of its first bad one. Beacons without a session count for none.
-    pub(super) fn note(&mut self, attempt: &Attempt<'_>, due_ms: i64) {
-        let journey = attempt.place.journey;
+    pub(super) fn note(
+        &mut self,
+        journey: TextId,
+        attempt: FirstAttempt,
+        bad: bool,
+        due_ms: i64,
+        texts: &Texts,
+    ) {
         if self.id.is_empty() {
             return;
         }
-        let place = match self.counted.iter().position(|counted| counted.journey == *journey) {
+        let place = match self.counted.iter().position(|counted| counted.journey == journey) {
             Some(place) => place,
             None => {
-                let journey = Arc::clone(journey);
                 self.counted.push(Counted { journey, first: First::None, first_bad: First::None });
                 self.counted.len() - 1
             }
         };
         let counted = &mut self.counted[place];
-        counted.first.offer(attempt, due_ms);
-        if attempt.is_bad() {
-            counted.first_bad.offer(attempt, due_ms);
+        counted.first.offer(attempt, due_ms, texts);
+        if bad {
+            counted.first_bad.offer(attempt, due_ms, texts);
         }
     }
 
-    /// The firsts that are due, and when the next of the others is.
-    pub(super) fn due_firsts(&mut self, log_time_ms: i64) -> (Vec<DueFirst>, Option<i64>) {
-        let mut due = Vec::new();
-        for counted in &mut self.counted {
-            for (bad, first) in [(false, &mut counted.first), (true, &mut counted.first_bad)] {
-                if let Some(attempt) = first.take_due(log_time_ms) {
-                    due.push(DueFirst { journey: Arc::clone(&counted.journey), bad, attempt });
-                }
+    /// Takes a first that is due.
+    pub(super) fn take_due_first(&mut self, log_time_ms: i64) -> Option<DueFirst> {
+        self.counted.iter_mut().find_map(|counted| {
+            [(false, &mut counted.first), (true, &mut counted.first_bad)].into_iter().find_map(
+                |(bad, first)| {
+                    let attempt = first.take_due(log_time_ms)?;
+                    Some(DueFirst { journey: counted.journey, bad, attempt })
+                },
+            )
+        })
+    }
+
+    /// Begins the session as an attempt, or moves its start to an earlier event.
+    pub(super) fn begin(&mut self, order: Order, weight: u32, context: ContextId, due_ms: i64) {
+        match &mut self.start {
+            None => {
+                let due_ms = Some(due_ms);
+                self.start = Some(SessionStart { order, weight, context, due_ms, journeys: Vec::new() });
             }
+            Some(start) if start.due_ms.is_some() && order < start.order => {
+                (start.order, start.weight, start.context) = (order, weight, context);
+            }
+            Some(_) => {}
         }
-        (due, self.next_first_ms())
     }
 
-    fn next_first_ms(&self) -> Option<i64> {
-        self.counted
-            .iter()
-            .flat_map(|counted| [counted.first.due_ms(), counted.first_bad.due_ms()])
-            .flatten()
-            .min()
+    /// Makes the session bad for a journey; of several events the earliest gives the reason.
+    pub(super) fn break_for(&mut self, journey: TextId, order: Order, reason: TextId, due_ms: i64) {
+        match self.broken.iter_mut().find(|broken| broken.journey == journey) {
+            None => self.broken.push(Broken { journey, order, reason, due_ms: Some(due_ms) }),
+            Some(broken) if broken.due_ms.is_some() && order < broken.order => {
+                (broken.order, broken.reason) = (order, reason);
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// When something of the session as an attempt, or a first of a journey, is due.
+    pub(super) fn next_count_ms(&self) -> Option<i64> {
+        let firsts =
+            self.counted.iter().flat_map(|counted| [counted.first.due_ms(), counted.first_bad.due_ms()]);
+        let start = self.start.as_ref().and_then(|start| start.due_ms);
+        let broken = self.broken.iter().map(|broken| broken.due_ms);
+        firsts.chain([start]).chain(broken).flatten().min()
     }
 
     /// Log time at which it must be looked at unless a timer is earlier, for what was opened at `log_time_ms`.
     pub(super) fn look_at_ms(&self, log_time_ms: i64, grace_ms: i64) -> Option<i64> {
         let opened = (!self.marks.is_empty() || !self.revisions.is_empty()).then_some(log_time_ms + grace_ms);
-        [opened, self.next_first_ms()].into_iter().flatten().min()
+        [opened, self.next_count_ms()].into_iter().flatten().min()
     }
 }

@@ -1,29 +1,99 @@
-//! All sessions of a partition: taking a beacon in, and looking again at what is due.
+//! All sessions of a partition: at rest as bytes, in the order of their birth, with the times at which each must
+//! be looked at again and at which it is forgotten.
+//!
+//! What a beacon does to its session is in [`super::intake`], what time does to it in [`super::settle`].
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
-use schema::beacon::{Beacon, Event, TimeMethod, bounded};
+use hashbrown::HashTable;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128_with_seed};
 
 use super::Arrival;
-use super::attempt::Outcome;
-use super::cells::{Attempt, Cells, Place, SeenId};
-use super::plan::{AppPlan, Binding, Meaning, Plan, Role};
-use super::session::{Activity, Mark, Order, Revision, Session};
-use super::settle::{ARRIVED_LATE_MS, settle};
+use super::cells::Cells;
+use super::context::Pools;
+use super::intake::Intake;
+use super::plan::Plan;
+use super::rest;
+use super::session::Session;
+use super::settle::settle;
+
+/// No session: the end of the list of births.
+const NONE: u32 = u32::MAX;
 
 /// Every session that is remembered.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Sessions {
-    by_key: FxHashMap<u128, Session>,
+    residents: Vec<Resident>,
+    free: Vec<u32>,
+    by_key: HashTable<u32>,
+    /// First and last of the living in the order of their birth.
+    oldest: u32,
+    youngest: u32,
     /// When to look at a session next. An entry that is not the session's current timer is stale.
-    timers: BinaryHeap<Reverse<(i64, u128)>>,
+    timers: BinaryHeap<Reverse<(i64, u32)>>,
     /// When a session may be forgotten; looked at again when it was heard of since.
-    expiries: BinaryHeap<Reverse<(i64, u128)>>,
-    open_marks: usize,
+    expiries: BinaryHeap<Reverse<(i64, u32)>>,
+    pub(super) open_attempts: usize,
+    pub(super) state_bytes: usize,
+    /// The session at work, empty between two uses.
+    at_work: Session,
+    bytes: Vec<u8>,
+}
+
+/// A session at rest.
+#[derive(Debug, Clone)]
+pub(super) struct Resident {
+    /// Hash of app and record key.
+    pub(super) key: [u64; 2],
+    /// The record with which it began, and what was known before it.
+    pub(super) birth: Birth,
+    /// Log time at which it is forgotten unless another record comes.
+    pub(super) expires_ms: i64,
+    /// Log time at which it is looked at next; `i64::MAX` when nothing is open.
+    pub(super) timer_ms: i64,
+    older: u32,
+    younger: u32,
+    /// As [`rest`] writes it, with times as distances from [`Birth::log_time_ms`].
+    pub(super) bytes: Box<[u8]>,
+}
+
+/// The record with which a session began.
+#[derive(Debug, Clone)]
+pub(super) struct Birth {
+    pub offset: i64,
+    /// Log time with the record.
+    pub log_time_ms: i64,
+    pub log_time_before_ms: i64,
+    /// Id of the definition set that was active before the record.
+    pub definition_set: Arc<str>,
+}
+
+/// Where a replay must begin.
+#[derive(Debug, Clone)]
+pub(super) struct ReplayPoint {
+    pub offset: i64,
+    pub log_time_before_ms: i64,
+    pub definition_set: Arc<str>,
+}
+
+impl Default for Sessions {
+    fn default() -> Self {
+        Self {
+            residents: Vec::new(),
+            free: Vec::new(),
+            by_key: HashTable::new(),
+            oldest: NONE,
+            youngest: NONE,
+            timers: BinaryHeap::new(),
+            expiries: BinaryHeap::new(),
+            open_attempts: 0,
+            state_bytes: 0,
+            at_work: Session::default(),
+            bytes: Vec::new(),
+        }
+    }
 }
 
 impl Sessions {
@@ -31,361 +101,203 @@ impl Sessions {
         self.by_key.len()
     }
 
-    pub(super) fn open_marks(&self) -> usize {
-        self.open_marks
+    /// Where a replay must begin to find every session that is remembered; `None` when there is none.
+    pub(super) fn replay_point(&self) -> Option<ReplayPoint> {
+        let birth = &self.residents.get(self.oldest as usize)?.birth;
+        Some(ReplayPoint {
+            offset: birth.offset,
+            log_time_before_ms: birth.log_time_before_ms,
+            definition_set: Arc::clone(&birth.definition_set),
+        })
     }
 
-    /// Whether the session that began at `born` is still remembered.
-    pub(super) fn lives_since(&self, key: u128, born: i64) -> bool {
-        self.by_key.get(&key).is_some_and(|session| session.born == born)
+    /// The living, in the order of their birth.
+    pub(super) fn by_birth(&self) -> impl Iterator<Item = &Resident> {
+        let first = self.residents.get(self.oldest as usize);
+        std::iter::successors(first, |resident| self.residents.get(resident.younger as usize))
     }
 
-    /// Settles everything that is due at `log_time_ms`.
-    pub(super) fn settle_due(&mut self, log_time_ms: i64, plan: &Plan, cells: &mut Cells) {
-        while let Some(Reverse((due_ms, key))) = self.timers.peek().copied()
+    /// Settles everything that is due at `log_time_ms`, and forgets the sessions of which nothing was heard for
+    /// their horizon.
+    pub(super) fn advance(&mut self, log_time_ms: i64, plan: &Plan, pools: &mut Pools, cells: &mut Cells) {
+        while let Some(Reverse((due_ms, at))) = self.timers.peek().copied()
             && due_ms <= log_time_ms
         {
             self.timers.pop();
-            let Some(session) = self.by_key.get_mut(&key).filter(|session| session.timer_ms == due_ms) else {
+            if self.residents[at as usize].timer_ms != due_ms {
                 continue;
-            };
-            let open_before = session.open_marks();
-            session.timer_ms = i64::MAX;
-            if let Some(next_ms) = settle(session, log_time_ms, plan, cells) {
-                session.timer_ms = next_ms;
-                self.timers.push(Reverse((next_ms, key)));
             }
-            self.open_marks -= open_before - session.open_marks();
+            self.residents[at as usize].timer_ms = i64::MAX;
+            let mut session = self.wake(at);
+            let next_ms = settle(&mut session, log_time_ms, plan, pools, cells);
+            next_ms.into_iter().for_each(|next_ms| self.set_timer(at, next_ms));
+            self.lay_to_rest(at, session, pools);
+        }
+        while let Some(Reverse((at_ms, at))) = self.expiries.peek().copied()
+            && at_ms <= log_time_ms
+        {
+            self.expiries.pop();
+            let expires_ms = self.residents[at as usize].expires_ms;
+            if expires_ms > log_time_ms {
+                self.expiries.push(Reverse((expires_ms, at)));
+            } else {
+                self.forget(at);
+            }
         }
     }
 
     /// Has every session with something open looked at with the next record, and every living one remembered
     /// for as long as the new rules need: the rules have changed.
-    pub(super) fn change_rules(&mut self, log_time_ms: i64, plan: &Plan) {
-        for (key, session) in self.by_key.iter_mut().filter(|(_, session)| session.expires_ms > log_time_ms) {
-            let open_until_ms = log_time_ms + plan.open_horizon_ms();
-            session.expires_ms = session.expires_ms.max(open_until_ms);
-            if session.timer_ms != i64::MAX {
-                session.timer_ms = log_time_ms;
-                self.timers.push(Reverse((log_time_ms, *key)));
+    pub(super) fn change_rules(&mut self, log_time_ms: i64, plan: &Plan, pools: &mut Pools) {
+        let open_until_ms = log_time_ms + plan.open_horizon_ms();
+        pools.keep_used(log_time_ms, open_until_ms);
+        let mut at = self.oldest;
+        while let Some(resident) = self.residents.get_mut(at as usize) {
+            resident.expires_ms = resident.expires_ms.max(open_until_ms);
+            if resident.timer_ms != i64::MAX {
+                resident.timer_ms = log_time_ms;
+                self.timers.push(Reverse((log_time_ms, at)));
             }
+            at = resident.younger;
         }
     }
 
-    /// Forgets the sessions of which nothing was heard for their horizon.
-    pub(super) fn drop_expired(&mut self, log_time_ms: i64) {
-        while let Some(Reverse((at_ms, key))) = self.expiries.peek().copied()
-            && at_ms <= log_time_ms
-        {
-            self.expiries.pop();
-            let Some(session) = self.by_key.get(&key) else { continue };
-            if session.expires_ms > log_time_ms {
-                self.expiries.push(Reverse((session.expires_ms, key)));
-            } else {
-                self.open_marks -= session.open_marks();
-                self.by_key.remove(&key);
-            }
-        }
-    }
-
-    /// Takes a beacon into its session; returns the session's key when the beacon began it.
-    pub(super) fn take(&mut self, arrival: &Arrival<'_>, plan: &Plan, cells: &mut Cells) -> Option<u128> {
+    /// Takes a beacon into its session.
+    pub(super) fn take(&mut self, arrival: &Arrival<'_>, plan: &Plan, pools: &mut Pools, cells: &mut Cells) {
         let (beacon, log_time_ms) = (arrival.beacon, arrival.log_time_ms);
         let key = xxh3_128_with_seed(arrival.record.key, xxh3_64(beacon.app.as_bytes()));
-        let born = arrival.record.offset;
+        let key = [key as u64, (key >> 64) as u64];
         let expires_ms = log_time_ms + plan.session_horizon_ms(beacon.is_web());
-        let mut is_born = false;
-        let session = self.by_key.entry(key).or_insert_with(|| {
-            is_born = true;
-            Session::new(born, &beacon.session)
-        });
-        if !is_born && session.expires_ms <= log_time_ms {
-            self.open_marks -= session.open_marks();
-            *session = Session::new(born, &beacon.session);
-            is_born = true;
-        }
-        if is_born {
-            self.expiries.push(Reverse((expires_ms, key)));
-        }
-        session.expires_ms = session.expires_ms.max(expires_ms);
-
-        let open_before = session.open_marks();
-        admit(session, arrival, plan, cells);
-        let opened = session.open_marks() - open_before;
-        self.open_marks += opened;
-        if let Some(look_ms) = session.look_at_ms(log_time_ms, plan.set.settings.grace_ms)
-            && look_ms < session.timer_ms
-        {
-            session.timer_ms = look_ms;
-            self.timers.push(Reverse((look_ms, key)));
-        }
-        is_born.then_some(key)
-    }
-}
-
-/// Counts a beacon, or the reason why it is not counted, and takes its events in.
-fn admit(session: &mut Session, arrival: &Arrival<'_>, plan: &Plan, cells: &mut Cells) {
-    let Arrival { beacon, context, log_time_ms, .. } = arrival;
-    let hash = xxh3_64(beacon.id.as_bytes());
-    if session.repeats(hash, *log_time_ms, plan.duplicate_horizon_ms(beacon.is_web())) {
-        cells.quality(context, *log_time_ms).duplicates += 1;
-        cells.record_not_counted("duplicate");
-        return;
-    }
-    let app = plan.app(&beacon.app);
-    let excluded = if beacon.bot && !app.counts_bots() {
-        Some("bot")
-    } else {
-        (!app.counts_environment(&beacon.environment)).then_some("environment")
-    };
-    note_quality(session, arrival, excluded, cells);
-    if let Some(reason) = excluded {
-        cells.record_not_counted(reason);
-        return;
-    }
-    cells.record_counted(beacon.events.len() as u64);
-    let oldest_ms = arrival.record.append_ms - plan.set.settings.late_retention_ms;
-    for (place, event) in beacon.events.iter().enumerate() {
-        // The log decides: nothing can have happened after the broker had it.
-        let time_ms = event.time_ms.min(arrival.record.append_ms);
-        if time_ms < oldest_ms {
-            cells.event_not_counted(context, *log_time_ms, "too_old");
-            continue;
-        }
-        let order = (time_ms, beacon.sequence.unwrap_or(0), place as u32, hash);
-        take_event(session, &Happening { arrival, event, order }, app, plan, cells);
-    }
-}
-
-/// Counts what `quality` shows of a beacon that is no duplicate.
-fn note_quality(session: &mut Session, arrival: &Arrival<'_>, excluded: Option<&str>, cells: &mut Cells) {
-    let beacon: &Beacon<'_> = arrival.beacon;
-    let quality = cells.quality(&arrival.context, arrival.log_time_ms);
-    quality.beacons += 1;
-    quality.events += beacon.events.len() as u64;
-    quality.bots += u64::from(beacon.bot);
-    quality.environments += u64::from(excluded == Some("environment"));
-    if let Some(sequence) = beacon.sequence {
-        quality.sequence_received += 1;
-        quality.sequence_expected += session.beacons_until(sequence);
-    }
-    let corrected = |event: &&Event<'_>| {
-        matches!(event.time_method, TimeMethod::OffsetCorrected | TimeMethod::ClampedToReceived)
-    };
-    quality.clock_corrected += beacon.events.iter().filter(corrected).count() as u64;
-    for (reason, count) in &beacon.rejected {
-        *quality.not_counted.entry(reason.to_string()).or_default() += u64::from(*count);
-    }
-}
-
-/// One event on its way into the session.
-struct Happening<'h> {
-    arrival: &'h Arrival<'h>,
-    event: &'h Event<'h>,
-    order: Order,
-}
-
-fn take_event(
-    session: &mut Session,
-    happening: &Happening<'_>,
-    app: &AppPlan,
-    plan: &Plan,
-    cells: &mut Cells,
-) {
-    let Happening { arrival, event, order } = happening;
-    let activity =
-        Activity { order: *order, append_ms: arrival.record.append_ms, leaving: event.is_leaving() };
-    session.heard(activity, plan.set.settings.grace_ms);
-    let seen = cells.seen(&arrival.context, event, order.0);
-    if event.name.starts_with("journey.") {
-        take_declared(session, happening, app, plan, cells, seen);
-        return;
-    }
-    if event.name == "browser.navigation"
-        && let (Some(page), Some(route)) = (event.attribute("id"), event.attribute("route"))
-    {
-        session.visit(xxh3_64(page.as_bytes()), route);
-    }
-    let mut whole_of = None;
-    for binding in app.bindings(event) {
-        cells.matched(seen, &binding.name);
-        match &binding.meaning {
-            Meaning::WholeFailure | Meaning::WholeSuccess if whole_of == Some(binding.journey) => {}
-            Meaning::WholeFailure | Meaning::WholeSuccess => {
-                whole_of = Some(binding.journey);
-                take_whole(session, happening, binding, plan, cells);
-            }
-            Meaning::Mark(role) => {
-                let mark = Mark {
-                    journey: binding.name.clone(),
-                    attempt: 0,
-                    order: *order,
-                    role: role.clone(),
-                    declared: false,
-                    append_ms: arrival.record.append_ms,
-                    reason: match role {
-                        Role::Failure { .. } => Some(reason_of(event).into_boxed_str()),
-                        Role::Cancel => event.attribute("reason").map(|reason| bounded(reason).into()),
-                        Role::Start | Role::Step(_) | Role::Success => None,
-                    },
-                    value: None,
-                    weight: arrival.beacon.weight,
-                    context: arrival.context.clone(),
+        let (at, mut session) = match self.find(key) {
+            Some(at) => (at, self.wake(at)),
+            None => {
+                let birth = Birth {
+                    offset: arrival.record.offset,
+                    log_time_ms,
+                    log_time_before_ms: arrival.log_time_before_ms,
+                    definition_set: Arc::clone(&plan.set_id),
                 };
-                push_mark(session, mark, happening, plan, cells);
+                let mut session = std::mem::take(&mut self.at_work);
+                session.id.push_str(&beacon.session);
+                (self.bear(key, birth, expires_ms), session)
             }
-        }
-    }
-}
-
-/// An event by which the app itself tells of an attempt.
-fn take_declared(
-    session: &mut Session,
-    happening: &Happening<'_>,
-    app: &AppPlan,
-    plan: &Plan,
-    cells: &mut Cells,
-    seen: SeenId,
-) {
-    let Happening { arrival, event, order } = happening;
-    let refuse = |cells: &mut Cells, reason| {
-        cells.event_not_counted(&arrival.context, arrival.log_time_ms, reason);
-    };
-    let Some(name) = event.attribute("journey").or_else(|| event.attribute("journey.name")) else {
-        return refuse(cells, "journey_without_name");
-    };
-    let Some(role) = declared_role(event) else {
-        return refuse(cells, "unknown_outcome");
-    };
-    if app.journey(name).is_some_and(|at| plan.set.journeys[at].is_single_event()) {
-        return refuse(cells, "journey_of_one_event");
-    }
-    cells.matched(seen, bounded(name));
-    let mark = Mark {
-        journey: bounded(name).into(),
-        attempt: event.attribute("attempt").map_or(0, |attempt| xxh3_64(attempt.as_bytes()).max(1)),
-        order: *order,
-        reason: event
-            .attribute("reason")
-            .filter(|_| matches!(role, Role::Failure { .. } | Role::Cancel))
-            .map(|reason| bounded(reason).into()),
-        role,
-        declared: true,
-        append_ms: arrival.record.append_ms,
-        value: event.value,
-        weight: arrival.beacon.weight,
-        context: arrival.context.clone(),
-    };
-    push_mark(session, mark, happening, plan, cells);
-}
-
-/// What a `journey.*` event says; `None` for an outcome that the glossary does not have.
-fn declared_role(event: &Event<'_>) -> Option<Role> {
-    let by_outcome = |outcome: &str| match outcome {
-        "success" => Some(Role::Success),
-        "failure" => Some(Role::Failure { recoverable: false }),
-        "cancel" | "cancelled" => Some(Role::Cancel),
-        _ => None,
-    };
-    match event.name.as_ref() {
-        "journey.start" => Some(Role::Start),
-        "journey.step" => event.attribute("step").map(|step| Role::Step(bounded(step).into())),
-        "journey.end" => event.attribute("outcome").and_then(by_outcome),
-        name => name.strip_prefix("journey.").and_then(by_outcome),
-    }
-}
-
-fn push_mark(session: &mut Session, mark: Mark, happening: &Happening<'_>, plan: &Plan, cells: &mut Cells) {
-    let Happening { arrival, order, .. } = happening;
-    if session.has_settled(&mark.journey, mark.attempt, order.0) {
-        cells.mark_not_counted(&arrival.context, arrival.log_time_ms, "late");
-    } else if session.marks.len() >= plan.set.settings.session_marks_max {
-        cells.mark_not_counted(&arrival.context, arrival.log_time_ms, "session_limit");
-    } else {
-        session.marks.push(mark);
-    }
-}
-
-/// An event that is a whole attempt: counted at once, or held while its value may be revised.
-fn take_whole(
-    session: &mut Session,
-    happening: &Happening<'_>,
-    binding: &Binding,
-    plan: &Plan,
-    cells: &mut Cells,
-) {
-    let Happening { arrival, event, order } = happening;
-    let journey = &plan.set.journeys[binding.journey];
-    let success = binding.meaning == Meaning::WholeSuccess;
-    let reason = if success { None } else { Some(reason_of(event).into_boxed_str()) };
-    if let Some(id) = journey.revised_by.as_deref().and_then(|attribute| event.attribute(attribute)) {
-        let id = xxh3_64(id.as_bytes()) ^ xxh3_64(journey.name.as_bytes());
-        let revision = Revision {
-            journey: binding.name.clone(),
-            id,
-            order: *order,
-            first_ms: order.0,
-            append_ms: arrival.record.append_ms,
-            success,
-            reason,
-            value: event.value,
-            route: event.attribute("route").unwrap_or_default().into(),
-            page: event.attribute("navigation").map_or(0, |page| xxh3_64(page.as_bytes())),
-            weight: arrival.beacon.weight,
-            context: arrival.context.clone(),
         };
-        return revise(session, revision, happening, plan, cells);
-    }
-    let id = Arc::clone(&session.id);
-    let attempt = Attempt {
-        place: Place {
-            context: &arrival.context,
-            definition: Some(journey),
-            journey: &binding.name,
-            route: event.attribute("route").unwrap_or_default(),
-            start_ms: order.0,
-        },
-        session: &id,
-        outcome: if success { Outcome::Success } else { Outcome::Failure },
-        valid: true,
-        reason: reason.as_deref().unwrap_or_default(),
-        latency: event.value.filter(|_| success),
-        wait_ms: None,
-        steps: &[],
-        weight: arrival.beacon.weight,
-        arrived_late: arrival.record.append_ms - order.0 > ARRIVED_LATE_MS,
-    };
-    cells.attempt(&attempt);
-    session.note(&attempt, arrival.log_time_ms + plan.set.settings.grace_ms);
-}
-
-/// Holds the first value of an id, or lets the later event of the two decide.
-fn revise(session: &mut Session, new: Revision, happening: &Happening<'_>, plan: &Plan, cells: &mut Cells) {
-    let Happening { arrival, .. } = happening;
-    if let Some(held) = session.revisions.iter_mut().find(|held| held.id == new.id) {
-        let first_ms = held.first_ms.min(new.first_ms);
-        let append_ms = held.append_ms.max(new.append_ms);
-        if new.order > held.order {
-            *held = new;
+        let resident = &mut self.residents[at as usize];
+        resident.expires_ms = resident.expires_ms.max(expires_ms);
+        Intake { arrival, app: plan.app(&beacon.app), plan, pools, cells }.take(&mut session);
+        if let Some(look_ms) = session.look_at_ms(log_time_ms, plan.set.settings.grace_ms)
+            && look_ms < self.residents[at as usize].timer_ms
+        {
+            self.set_timer(at, look_ms);
         }
-        (held.first_ms, held.append_ms) = (first_ms, append_ms);
-    } else if session.has_settled_revision(new.id) {
-        cells.mark_not_counted(&arrival.context, arrival.log_time_ms, "late");
-    } else if session.revisions.len() >= plan.set.settings.session_marks_max {
-        cells.mark_not_counted(&arrival.context, arrival.log_time_ms, "session_limit");
-    } else {
-        session.revisions.push(new);
+        self.lay_to_rest(at, session, pools);
+    }
+
+    fn find(&self, key: [u64; 2]) -> Option<u32> {
+        self.by_key.find(key[0], |at| self.residents[*at as usize].key == key).copied()
+    }
+
+    fn set_timer(&mut self, at: u32, due_ms: i64) {
+        self.residents[at as usize].timer_ms = due_ms;
+        self.timers.push(Reverse((due_ms, at)));
+    }
+
+    /// A new session, the youngest.
+    fn bear(&mut self, key: [u64; 2], birth: Birth, expires_ms: i64) -> u32 {
+        let resident = Resident {
+            key,
+            birth,
+            expires_ms,
+            timer_ms: i64::MAX,
+            older: self.youngest,
+            younger: NONE,
+            bytes: Box::default(),
+        };
+        let at = match self.free.pop() {
+            Some(at) => {
+                self.residents[at as usize] = resident;
+                at
+            }
+            None => {
+                self.residents.push(resident);
+                self.residents.len() as u32 - 1
+            }
+        };
+        match self.residents.get_mut(self.youngest as usize) {
+            Some(former) => former.younger = at,
+            None => self.oldest = at,
+        }
+        self.youngest = at;
+        let residents = &self.residents;
+        self.by_key.insert_unique(key[0], at, |at| residents[*at as usize].key[0]);
+        self.expiries.push(Reverse((expires_ms, at)));
+        self.state_bytes += size_of::<Resident>();
+        at
+    }
+
+    fn forget(&mut self, at: u32) {
+        let Resident { key, older, younger, .. } = self.residents[at as usize];
+        match self.residents.get_mut(older as usize) {
+            Some(older) => older.younger = younger,
+            None => self.oldest = younger,
+        }
+        match self.residents.get_mut(younger as usize) {
+            Some(younger) => younger.older = older,
+            None => self.youngest = older,
+        }
+        if let Ok(entry) = self.by_key.find_entry(key[0], |found| *found == at) {
+            entry.remove();
+        }
+        let resident = &mut self.residents[at as usize];
+        let bytes = std::mem::take(&mut resident.bytes);
+        resident.timer_ms = i64::MAX;
+        self.state_bytes -= size_of::<Resident>() + bytes.len();
+        self.free.push(at);
+    }
+
+    /// Reads a session for work; [`Sessions::lay_to_rest`] gives it back.
+    fn wake(&mut self, at: u32) -> Session {
+        let mut session = std::mem::take(&mut self.at_work);
+        let resident = &self.residents[at as usize];
+        if let Err(error) = rest::read(&mut session, resident.birth.log_time_ms, &resident.bytes) {
+            unreachable!("a session was laid to rest and cannot be read: {error}");
+        }
+        self.open_attempts -= session.open_attempts();
+        session
+    }
+
+    fn lay_to_rest(&mut self, at: u32, mut session: Session, pools: &mut Pools) {
+        let resident = &mut self.residents[at as usize];
+        self.bytes.clear();
+        rest::write(&session, resident.birth.log_time_ms, &mut self.bytes);
+        rest::keep_named(&session, resident.expires_ms, pools);
+        self.open_attempts += session.open_attempts();
+        self.state_bytes = self.state_bytes + self.bytes.len() - resident.bytes.len();
+        if resident.bytes.len() == self.bytes.len() {
+            resident.bytes.copy_from_slice(&self.bytes);
+        } else {
+            resident.bytes = Box::from(self.bytes.as_slice());
+        }
+        session.clear();
+        self.at_work = session;
+    }
+
+    /// Takes up a session that a snapshot holds, younger than all before it.
+    pub(super) fn restore(&mut self, resident: Resident, open_attempts: usize) {
+        let Resident { key, birth, expires_ms, timer_ms, bytes, .. } = resident;
+        let at = self.bear(key, birth, expires_ms);
+        self.state_bytes += bytes.len();
+        self.open_attempts += open_attempts;
+        self.residents[at as usize].bytes = bytes;
+        if timer_ms != i64::MAX {
+            self.set_timer(at, timer_ms);
+        }
     }
 }
 
-/// Why a failure event is one, from its own attributes.
-fn reason_of(event: &Event<'_>) -> String {
-    let attribute = |name| event.attribute(name).unwrap_or_default();
-    let text = match event.name.as_ref() {
-        _ if event.attribute("reason").is_some() => attribute("reason").to_owned(),
-        "http.client" => format!("http {} {}", attribute("status"), attribute("route")),
-        "exception" => format!("exception {}", attribute("type")),
-        name => name.to_owned(),
-    };
-    bounded(text.trim_end()).to_owned()
+impl Resident {
+    /// A session as a snapshot holds it.
+    pub(super) fn new(key: [u64; 2], birth: Birth, expires_ms: i64, timer_ms: i64, bytes: Box<[u8]>) -> Self {
+        Self { key, birth, expires_ms, timer_ms, older: NONE, younger: NONE, bytes }
+    }
 }

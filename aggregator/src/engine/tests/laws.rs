@@ -8,9 +8,12 @@ use schema::beacon::{Beacon, Event};
 use schema::definition::{DefinitionSet, EngineSettings};
 
 use super::world::*;
-use crate::engine::{Batch, Resume};
+use crate::engine::{Batch, Engine, LogRecord, Resume, Snapshot};
 
-const NAMES: [&str; 12] = [
+const NAMES: [&str; 15] = [
+    "app.anr",
+    "app.crash",
+    "crash.report",
     "open",
     "page",
     "video",
@@ -41,6 +44,9 @@ prop_compose! {
     fn any_event()(name in prop::sample::select(&NAMES[..]), at_ms in 0i64..40_000, value in 0u32..5_000,
                    id in 0u8..3, status in prop::sample::select(&["200", "503"][..])) -> Event<'static> {
         let (id, value) = (id.to_string(), value.to_string());
+        if name == "crash.report" {
+            return event(at_ms, "app.crash", &[("session", "named"), ("type", &id)]);
+        }
         event(at_ms, name, &[
             ("fatal", "true"), ("id", &id), ("name", "LCP"), ("navigation", &id), ("route", "/r"),
             ("status", status), ("value", &value),
@@ -93,6 +99,19 @@ fn resume_after(batch: &Batch) -> Resume {
     }
 }
 
+/// The state at the end of every batch.
+fn snapshots(log: &[Entry]) -> Vec<Snapshot> {
+    let mut engine = Engine::new("t".into(), 0, None);
+    let mut snapshots = Vec::new();
+    for (offset, entry) in log.iter().enumerate() {
+        engine.snapshot_at_next_cut();
+        let (key, payload) = (entry.key.as_bytes(), &entry.payload[..]);
+        let record = LogRecord { offset: offset as i64, append_ms: entry.append_ms, key, payload };
+        snapshots.extend(engine.record(record).snapshot);
+    }
+    snapshots
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
 
@@ -116,6 +135,20 @@ proptest! {
         for (place, batch) in batches.iter().enumerate() {
             let again = play(&log, Some(resume_after(batch)));
             prop_assert_eq!(&again[..], &batches[place + 1..], "after batch {}", place);
+        }
+    }
+
+    #[test]
+    fn a_snapshot_from_any_batch_gives_the_same_batches(log in any_log(), behind in 0usize..3) {
+        let batches = play(&log, None);
+        let snapshots = snapshots(&log);
+        prop_assert_eq!(snapshots.len(), batches.len());
+        for (place, snapshot) in snapshots.iter().enumerate() {
+            // The log may have been written further than the last snapshot.
+            let last = (place + behind).min(batches.len() - 1);
+            let engine = Engine::restore("t".into(), 0, snapshot, batches[last].row.next_offset);
+            let again = play_on(engine.unwrap(), &log, snapshot.next_offset);
+            prop_assert_eq!(&again[..], &batches[last + 1..], "after snapshot {}", place);
         }
     }
 

@@ -124,6 +124,74 @@ fn leaving_is_abandoned_and_bad_only_after_patience() {
 }
 
 #[test]
+fn a_crash_interrupts_what_is_open_and_a_standstill_what_does_not_succeed() {
+    for (event_name, reason) in [("app.crash", "crash oom"), ("app.kill", "kill oom"), ("app.anr", "anr oom")]
+    {
+        check(
+            "watch",
+            vec![vec![event(0, "open", &[]), event(700, event_name, &[("type", "oom")])]],
+            &[
+                "watch  0 attempts 1",
+                "watch  0 interrupted 1",
+                "watch  0 valid 1",
+                &format!("watch  0 because {reason} 1"),
+            ],
+        );
+    }
+    check(
+        "watch",
+        vec![vec![event(0, "open", &[]), event(700, "app.anr", &[])], vec![event(900, "video", &[])]],
+        &["watch  0 attempts 1", "watch  0 success 1"],
+    );
+    check(
+        "watch",
+        vec![vec![event(0, "open", &[]), event(700, "app.hang", &[]), event(900, "video", &[])]],
+        &["watch  0 attempts 1", "watch  0 success 1"],
+    );
+}
+
+#[test]
+fn a_standstill_is_held_as_long_as_the_attempt_is_open() {
+    let pings = (1..14).map(|number| vec![event(number * 2_000 + 1_000, "ping", &[])]);
+    let mut beacons = vec![vec![event(0, "open", &[]), event(700, "app.anr", &[])]];
+    beacons.extend(pings);
+    beacons.push(vec![event(31_000, "ping", &[])]);
+    check("watch", beacons, &["watch  0 attempts 1", "watch  0 interrupted 1", "watch  0 because anr 1"]);
+}
+
+#[test]
+fn a_session_is_an_attempt_and_bad_once() {
+    check(
+        "unbroken",
+        vec![vec![event(0, "open", &[]), event(100, "video", &[])]],
+        &[
+            "unbroken  0 attempts 1",
+            "unbroken  0 valid 1",
+            "unbroken  0 sessions 1",
+            "objective unbroken works valid 1",
+        ],
+    );
+    let fatal = |at_ms, kind| event(at_ms, "exception", &[("fatal", "true"), ("type", kind)]);
+    check(
+        "unbroken",
+        vec![
+            vec![event(0, "ping", &[])],
+            vec![fatal(70_000, "Later")],
+            vec![event(65_000, "app.crash", &[("type", "First"), ("session", "s")])],
+            vec![fatal(200_000, "Last")],
+        ],
+        &[
+            "unbroken  0 attempts 1",
+            "unbroken  0 valid 1",
+            "unbroken  0 failure 1",
+            "unbroken  0 hurt 1",
+            "unbroken  0 because crash First 1",
+            "objective unbroken works bad 1",
+        ],
+    );
+}
+
+#[test]
 fn hidden_and_back_again_is_not_leaving() {
     check(
         "watch",

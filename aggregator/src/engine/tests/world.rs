@@ -70,7 +70,7 @@ fn failure(matcher: Matcher, recoverable: bool) -> FailureMatcher {
 }
 
 /// The watch journey of the tests: start `open`, steps `page` and `video`, success `video`, failure by a fatal
-/// exception, or by a failed call that a later success repairs.
+/// exception, or by a failed call that a later success repairs. And one journey of each other kind.
 pub(crate) fn definitions(settings: EngineSettings) -> DefinitionSet {
     let watch = Journey {
         start: vec![matcher("open", &[])],
@@ -123,8 +123,17 @@ pub(crate) fn definitions(settings: EngineSettings) -> DefinitionSet {
         revised_by: Some("id".into()),
         ..journey("lcp")
     };
+    let unbroken = Journey {
+        attempt: AttemptKind::Session,
+        failure: vec![
+            failure(matcher("app.crash", &[]), false),
+            failure(matcher("exception", &[("fatal", equals("true"))]), false),
+        ],
+        objectives: vec![Objective::new("works".into(), Rule::Works, None, 28)],
+        ..journey("unbroken")
+    };
     let apps = vec![App { name: "app".into(), environments: vec!["production".into()], count_bots: false }];
-    DefinitionSet::new(settings, apps, vec![watch, keep, calls, vital])
+    DefinitionSet::new(settings, apps, vec![watch, keep, calls, vital, unbroken])
 }
 
 /// An event at `T0 + at_ms`; a value is given as the attribute `value`.
@@ -192,7 +201,11 @@ pub(crate) fn definitions_entry(at_ms: i64, set: &DefinitionSet) -> Entry {
 /// Plays `log` from the resume point, or from its beginning, and returns the batches.
 pub(crate) fn play(log: &[Entry], resume: Option<Resume>) -> Vec<Batch> {
     let from = resume.as_ref().map_or(0, |resume| resume.replay_from);
-    let mut engine = Engine::new("t".into(), 0, resume);
+    play_on(Engine::new("t".into(), 0, resume), log, from)
+}
+
+/// Plays `log` from offset `from` on, and returns the batches.
+pub(crate) fn play_on(mut engine: Engine, log: &[Entry], from: i64) -> Vec<Batch> {
     let mut batches = Vec::new();
     for (offset, entry) in log.iter().enumerate().skip(from as usize) {
         let outcome = engine.record(LogRecord {
@@ -225,6 +238,7 @@ pub(crate) fn totals(batches: &[Batch]) -> BTreeMap<String, u64> {
                 ("success", counters.success),
                 ("failure", counters.failure),
                 ("timeout", counters.timeout),
+                ("interrupted", counters.interrupted),
                 ("abandoned", counters.abandoned),
                 ("cancelled", counters.cancelled),
                 ("unknown", counters.unknown),

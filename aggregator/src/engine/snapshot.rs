@@ -1,0 +1,165 @@
+//! The engine's state at a cut as bytes, so that a replay can begin there instead of where the oldest session began.
+//!
+//! A snapshot only saves time: a replay without it reaches the same state. Where snapshots are kept, and which one
+//! is read, is left to the edges of this crate.
+
+use std::sync::Arc;
+
+use schema::definition::DefinitionSet;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::codec::{Damaged, Put, Reader};
+use super::context::Pools;
+use super::plan::Plan;
+use super::pool::TextId;
+use super::rest;
+use super::session::Session;
+use super::sessions::{Birth, Resident};
+use super::{ENGINE_VERSION, Engine, Resume};
+
+/// Version of the layout below; bytes of another are not read.
+const LAYOUT_VERSION: u64 = 1;
+
+/// The state after everything before `next_offset`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// First offset that is not in it.
+    pub next_offset: i64,
+    /// Log time at the cut, ms since the epoch.
+    pub log_time_ms: i64,
+    /// The state, with a checksum.
+    pub bytes: Vec<u8>,
+}
+
+/// Why a snapshot cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SnapshotError {
+    /// Another version of the engine wrote it.
+    #[error(
+        "snapshot of engine {engine} with layout {layout}, this is engine {ENGINE_VERSION} with layout {LAYOUT_VERSION}"
+    )]
+    Version {
+        /// The writer's [`ENGINE_VERSION`].
+        engine: u64,
+        /// Its layout.
+        layout: u64,
+    },
+    /// The bytes are not those that were written.
+    #[error("snapshot is damaged: {0}")]
+    Damaged(#[from] Damaged),
+    /// The definition set in it cannot be read.
+    #[error("snapshot's definition set: {0}")]
+    Definitions(String),
+    /// It is ahead of the batches.
+    #[error("snapshot ends at offset {snapshot}, after the last batch, which ends at {batches}")]
+    Ahead {
+        /// Its next offset.
+        snapshot: i64,
+        /// Next offset of the last batch.
+        batches: i64,
+    },
+}
+
+impl Engine {
+    /// The state at the cut that has just been made.
+    pub(super) fn snapshot(&self) -> Option<Snapshot> {
+        let next_offset = self.position?;
+        let mut bytes = vec![0; 8];
+        bytes.put(u64::from(ENGINE_VERSION));
+        bytes.put(LAYOUT_VERSION);
+        bytes.put_signed(next_offset);
+        bytes.put_signed(self.log_time_ms);
+        let definitions = self.plan.as_ref().and_then(|plan| serde_json::to_vec(&*plan.set).ok());
+        bytes.put_bytes(&definitions.unwrap_or_default());
+        self.pools.write(self.log_time_ms, &mut bytes);
+        bytes.put(self.sessions.len() as u64);
+        for Resident { key, birth, expires_ms, timer_ms, bytes: session, .. } in self.sessions.by_birth() {
+            key.iter().for_each(|part| bytes.put_hash(*part));
+            bytes.put_signed(birth.offset);
+            bytes.put_signed(birth.log_time_ms);
+            bytes.put_signed(birth.log_time_before_ms);
+            bytes.put_bytes(birth.definition_set.as_bytes());
+            bytes.put_signed(*expires_ms);
+            bytes.put_signed(*timer_ms);
+            bytes.put_bytes(session);
+        }
+        let checksum = xxh3_64(&bytes[8..]);
+        bytes[..8].copy_from_slice(&checksum.to_le_bytes());
+        Some(Snapshot { next_offset, log_time_ms: self.log_time_ms, bytes })
+    }
+
+    /// The engine as it was at the snapshot's cut. It expects the records from there on, and writes batches from
+    /// `next_offset` on, which is where the last batch ended.
+    ///
+    /// # Errors
+    /// When the snapshot is damaged, of another version, or ahead of the batches.
+    pub fn restore(
+        topic: String,
+        partition: i32,
+        snapshot: &Snapshot,
+        next_offset: i64,
+    ) -> Result<Self, SnapshotError> {
+        if snapshot.next_offset > next_offset {
+            return Err(SnapshotError::Ahead { snapshot: snapshot.next_offset, batches: next_offset });
+        }
+        let mut from = Reader::new(&snapshot.bytes);
+        let checksum = from.hash()?;
+        if checksum != xxh3_64(&snapshot.bytes[8..]) {
+            return Err(from.damaged().into());
+        }
+        let (engine, layout) = (from.number()?, from.number()?);
+        if (engine, layout) != (u64::from(ENGINE_VERSION), LAYOUT_VERSION) {
+            return Err(SnapshotError::Version { engine, layout });
+        }
+        let (at_offset, log_time_ms) = (from.signed()?, from.signed()?);
+        if (at_offset, log_time_ms) != (snapshot.next_offset, snapshot.log_time_ms) {
+            return Err(from.damaged().into());
+        }
+        let definitions = match from.bytes()? {
+            [] => None,
+            json => {
+                let set: DefinitionSet = serde_json::from_slice(json)
+                    .map_err(|error| SnapshotError::Definitions(error.to_string()))?;
+                Some(Arc::new(set))
+            }
+        };
+        let resume = Resume {
+            replay_from: at_offset,
+            replay_log_time_ms: log_time_ms,
+            replay_definitions: None,
+            next_offset,
+        };
+        let mut engine = Self::new(topic, partition, Some(resume));
+        engine.pools = Pools::read(&mut from)?;
+        engine.plan = definitions.map(|set| Plan::new(set, &mut engine.pools.texts));
+        engine.read_sessions(&mut from)?;
+        Ok(engine)
+    }
+
+    fn read_sessions(&mut self, from: &mut Reader<'_>) -> Result<(), Damaged> {
+        let mut definition_set: Arc<str> = Arc::from("");
+        let mut session = Session::default();
+        for _ in 0..from.number()? {
+            let key = [from.hash()?, from.hash()?];
+            let (offset, log_time_ms, log_time_before_ms) = (from.signed()?, from.signed()?, from.signed()?);
+            let set = from.text()?;
+            if *set != *definition_set {
+                definition_set = Arc::from(set);
+            }
+            let birth = Birth {
+                offset,
+                log_time_ms,
+                log_time_before_ms,
+                definition_set: Arc::clone(&definition_set),
+            };
+            let (expires_ms, timer_ms) = (from.signed()?, from.signed()?);
+            let bytes = from.bytes()?;
+            session.clear();
+            rest::read(&mut session, log_time_ms, bytes)?;
+            let open_attempts = session.open_attempts();
+            self.sessions
+                .restore(Resident::new(key, birth, expires_ms, timer_ms, Box::from(bytes)), open_attempts);
+        }
+        if from.is_empty() && self.pools.texts.holds(TextId::EMPTY) { Ok(()) } else { Err(from.damaged()) }
+    }
+}
