@@ -1,5 +1,6 @@
 //! Admission: the rules by which what a client sent becomes a beacon of the domain, the same for every format.
 //!
+//! `reports` gives what is told of another session to that session,
 //! [`time`] places events in time, [`attributes`] bounds them and drops what would identify a user, [`scalar`]
 //! reads what SDKs put where a text or number belongs. Formats are the adapters'; Kafka is [`crate::log`]'s.
 
@@ -15,6 +16,7 @@ use crate::refusal::Refusal;
 use crate::user_agent::Client;
 
 pub mod attributes;
+mod reports;
 pub mod scalar;
 pub mod time;
 
@@ -136,8 +138,14 @@ pub struct Admission<'a> {
 }
 
 impl<'a> Admission<'a> {
-    /// An admission of one beacon, keyed by its session, else by its id.
-    pub fn push(&mut self, beacon: Beacon<'a>) {
+    /// Adds a beacon, keyed by its session, else by its id, and one for each other session that its events name.
+    pub fn push(&mut self, mut beacon: Beacon<'a>) {
+        let reports = reports::split_off(&mut beacon);
+        self.push_whole(beacon);
+        reports.into_iter().for_each(|report| self.push_whole(report));
+    }
+
+    fn push_whole(&mut self, beacon: Beacon<'a>) {
         let key = if beacon.session.is_empty() { &beacon.id } else { &beacon.session };
         let kafka_key = key.clone();
         self.admitted.push(Admitted { beacon, kafka_key });

@@ -78,6 +78,27 @@ pub struct Beacon<'a> {
 }
 
 /// One thing that happened on the client.
+///
+/// Names follow OpenTelemetry's conventions where they exist. Anything else is kept under its own name, and
+/// definitions can match it.
+///
+/// | event | value | attributes |
+/// |---|---|---|
+/// | `journey.start`, `journey.step`, `journey.end` | its duration, ms | `journey`, `attempt`, `step`, `outcome`, `reason`: declared by the app itself; `journey.success`, `journey.failure` and `journey.cancel` are ends with that outcome |
+/// | `browser.navigation` | load or soft navigation, ms | `route`, `type`, `id` |
+/// | `browser.web_vital` | ms, or the score of CLS | `name`, `rating`, `route`, `id`, `navigation` |
+/// | `user.action` | ms | `name`, `outcome` |
+/// | `http.client` | ms | `method`, `route`, `status` (0: no response), `error` |
+/// | `exception` | – | `type`, `fatal` (true when nobody caught it), `message` |
+/// | `app.start` | ms | `type`: cold, warm or hot |
+/// | `app.screen` | load, ms | `name` |
+/// | `app.crash`, `app.anr`, `app.hang` | ms of a hang | `type`, `id`, `session` that it happened in |
+/// | `app.kill` | – | `type` (why the system ended the app), `id`, `session`: told at the next launch |
+/// | `session.start`, `session.end`, `page.hidden`, `page.visible`, `app.background`, `app.foreground` | – | – |
+/// | `network.error` | elapsed, ms | `type`, `phase`, `route`, `status` |
+///
+/// `session` names the session that an event happened in where that is not the session that tells of it: a crash,
+/// and a kill always, is told at the next launch. `ingest` puts such an event on the log of the session it names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event<'a> {
     /// Name as in the glossary of events, or the client's own.

@@ -10,7 +10,7 @@ use schema::route::{Template, route_of};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
 use super::scalar::Scalar;
-use super::{Admission, cut};
+use super::{Admission, cut, identifier};
 
 /// The attributes that a client sent, in its order.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -27,12 +27,14 @@ enum Holds {
     Route,
     /// Free text in which URLs may stand.
     Message,
+    /// The session that an event happened in: an id, never cut.
+    Session,
     /// Anything else.
     Other,
 }
 
 /// Names that say what they hold, sorted: every attribute of every event is looked up here.
-const NAMES: [(&str, Holds); 52] = [
+const NAMES: [(&str, Holds); 53] = [
     ("authorization", Holds::Identity),
     ("client.address", Holds::Identity),
     ("client.ip", Holds::Identity),
@@ -65,6 +67,7 @@ const NAMES: [(&str, Holds); 52] = [
     ("phone", Holds::Identity),
     ("query", Holds::Identity),
     ("route", Holds::Route),
+    ("session", Holds::Session),
     ("session.id", Holds::Identity),
     ("token", Holds::Identity),
     ("uid", Holds::Identity),
@@ -162,6 +165,10 @@ impl<'a> Attributes<'a> {
                     if has_url(value) || value.contains('@') {
                         *value = Cow::Owned(without_addresses(value));
                     }
+                    true
+                }
+                Holds::Session => {
+                    *value = identifier(std::mem::take(value));
                     true
                 }
                 Holds::Other => {

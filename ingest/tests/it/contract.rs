@@ -46,6 +46,28 @@ async fn what_is_answered_202_is_on_the_log() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_crash_told_at_the_next_launch_is_on_the_log_of_its_session() {
+    let stand = Stand::start().await;
+    let (crashed, launched) = (session("crashed"), session("launched"));
+    let body = json!({"session": launched, "id": "launch", "events": [
+        {"name": "app.crash", "attributes": {"session": crashed, "type": "SIGSEGV"}},
+        {"name": "app.start", "value": 900},
+    ]});
+    let answer = stand.beacon(body.to_string()).send().await.unwrap();
+    assert_eq!(answer.status(), 202);
+    assert_eq!(answer.json::<Value>().await.unwrap(), json!({"accepted": 2, "rejected": []}));
+    let log = beacons(stand.brokers());
+    for (of, has, has_not) in [(&crashed, "app.crash", "app.start"), (&launched, "app.start", "app.crash")] {
+        let found: Vec<_> = log.iter().filter(|(session, ..)| session == of).collect();
+        assert_eq!(found.len(), 1);
+        let (_, key, text) = found[0];
+        assert_eq!(key, of);
+        assert!(text.contains(has) && !text.contains(has_not), "{text}");
+    }
+    stand.ingest.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn refusals_have_their_status_and_a_reason() {
     let stand = Stand::start().await;
     let url = format!("http://{}/v1/beacons", stand.ingest.address());

@@ -194,3 +194,93 @@ proptest! {
         prop_assert_eq!(Record::decode(&bytes).unwrap(), Record::Beacon(beacon.clone()));
     }
 }
+
+/// Of each record: key, session, number of its id's letters, sequence, and its events.
+fn records(body: &str) -> Vec<String> {
+    let (apps, client) = (apps(), client());
+    let admission = adapt(&request(body.as_bytes(), &apps, &client)).unwrap();
+    let record = |admitted: &crate::admission::Admitted<'_>| {
+        let beacon = &admitted.beacon;
+        assert_eq!((beacon.release.as_ref(), beacon.weight), ("7", 4), "the context is the reporter's");
+        let events: Vec<&str> = beacon.events.iter().map(|event| event.name.as_ref()).collect();
+        let rejected: u32 = beacon.rejected.iter().map(|(_, count)| count).sum();
+        format!(
+            "{} {} {} {:?} {rejected} {}",
+            admitted.kafka_key,
+            beacon.session,
+            beacon.id.len(),
+            beacon.sequence,
+            events.join(",")
+        )
+    };
+    admission.admitted.iter().map(record).collect()
+}
+
+fn launch(session: &str, events: &str) -> String {
+    format!(
+        r#"{{"key":"web-key","id":"01J","session":"{session}","sequence":0,"release":"7","sample_rate":0.25,"events":[{events}]}}"#
+    )
+}
+
+#[test]
+fn what_is_reported_of_another_session_is_a_beacon_of_that_session() {
+    let check = |session: &str, events: &str, expect: &[&str]| {
+        assert_eq!(records(&launch(session, events)), expect, "{events}");
+    };
+    let crash = r#"{"name":"app.crash","attributes":{"session":"s-1","type":"SIGSEGV"}}"#;
+    let kill = r#"{"name":"app.kill","attributes":{"session":"s-1"}}"#;
+    let hang = r#"{"name":"app.hang","attributes":{"session":"s-0"}}"#;
+    let own = r#"{"name":"app.crash","attributes":{"session":"s-2"}}"#;
+    let start = r#"{"name":"app.start"}"#;
+    check("s-2", start, &["s-2 s-2 3 Some(0) 0 app.start"]);
+    check("s-2", own, &["s-2 s-2 3 Some(0) 0 app.crash"]);
+    check(
+        "s-2",
+        &[crash, start, hang, own, kill, r#"{"name":""}"#].join(","),
+        &[
+            "s-2 s-2 3 Some(0) 1 app.start,app.crash",
+            "s-0 s-0 32 None 0 app.hang",
+            "s-1 s-1 32 None 0 app.crash,app.kill",
+        ],
+    );
+    // Nothing is left for the reporter: its sequence number counts all the same.
+    check("s-2", crash, &["s-2 s-2 3 Some(0) 0 ", "s-1 s-1 32 None 0 app.crash"]);
+    check("", crash, &["01J  3 Some(0) 0 ", "s-1 s-1 32 None 0 app.crash"]);
+    check("s-2", r#"{"name":"a","attributes":{"session":""}}"#, &["s-2 s-2 3 Some(0) 0 a"]);
+}
+
+#[test]
+fn a_retry_of_a_report_has_the_same_ids_and_another_report_has_not() {
+    let ids = |id: &str, of: &str| {
+        let crash = format!(r#"{{"name":"app.crash","attributes":{{"session":"{of}"}}}}"#);
+        let body = launch("s-2", &crash).replace("01J", id);
+        let (apps, client) = (apps(), client());
+        let admission = adapt(&request(body.as_bytes(), &apps, &client)).unwrap();
+        let kept = admission.admitted[1].beacon.events[0].attribute("session").map(str::to_owned);
+        assert_eq!(kept.as_deref(), Some(of));
+        admission.admitted.iter().map(|admitted| admitted.beacon.id.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(ids("a", "s-1"), ids("a", "s-1"));
+    assert_ne!(ids("a", "s-1")[1], ids("b", "s-1")[1]);
+    assert_ne!(ids("a", "s-1")[1], ids("a", "s-0")[1]);
+}
+
+/// A session's id that is too long is the same text in its own beacons and where another session names it.
+#[test]
+fn a_long_session_is_named_as_it_names_itself() {
+    let long = "s".repeat(5_000);
+    let own = records(&launch(&long, r#"{"name":"app.start"}"#));
+    let crash = format!(r#"{{"name":"app.crash","attributes":{{"session":"{long}"}}}}"#);
+    let reported = records(&launch("s-2", &crash));
+    let key = |record: &str| record.split(' ').next().unwrap().to_owned();
+    assert_eq!(key(&own[0]), key(&reported[1]));
+    assert_eq!(records(&launch(&long, &crash)).len(), 1, "its own");
+}
+
+#[test]
+fn a_beacon_whose_every_event_names_another_session_is_as_many_records() {
+    let events: Vec<String> = (0..EVENTS_MAX)
+        .map(|at| format!(r#"{{"name":"app.crash","attributes":{{"session":"old-{at}"}}}}"#))
+        .collect();
+    assert_eq!(records(&launch("s-2", &events.join(","))).len(), EVENTS_MAX + 1);
+}
