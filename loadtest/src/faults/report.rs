@@ -71,15 +71,17 @@ impl Report {
         for done in &self.done {
             *times.entry((done.fault, done.point)).or_default() += 1;
         }
-        let mut totals: BTreeMap<&str, u32> = BTreeMap::new();
-        for ((fault, point), count) in &times {
-            *totals.entry(fault).or_default() += count;
+        let mut counts = times.iter().peekable();
+        let mut total = 0;
+        while let Some(((fault, point), count)) = counts.next() {
             if !point.is_empty() {
                 table.add_row([*fault, *point, &count.to_string()]);
             }
-        }
-        for (fault, count) in totals {
-            table.add_row([fault, "in all", &count.to_string()]);
+            total += count;
+            if counts.peek().is_none_or(|((next, _), _)| next != fault) {
+                table.add_row([*fault, "in all", &total.to_string()]);
+                total = 0;
+            }
         }
         table
     }

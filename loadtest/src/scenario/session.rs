@@ -47,6 +47,7 @@ pub fn play(seed: u64, number: u64, profile: Profile) -> Session {
     let mut timeline = Timeline::new(sampler, app);
     timeline.is_faro = formats.events == Format::Faro;
     live(&mut timeline, number);
+    signals::whole_session(&mut timeline);
     let fell_silent = timeline.silent_until_ms > 0;
     let mut beacons = into_beacons(&mut timeline, formats);
     if irregular {

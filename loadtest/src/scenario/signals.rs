@@ -5,6 +5,7 @@ use schema::value::{SCALE, Value};
 
 use super::timeline::Timeline;
 use crate::sample::scaled;
+use crate::truth::Outcome;
 
 const ROUTES: [&str; 4] = ["/lectures/:id", "/lectures/:id/play", "/home", "/settings"];
 const API_ROUTES: [&str; 4] = ["/api/lectures/:id", "/api/answers", "/api/profile", "/api/search"];
@@ -13,11 +14,20 @@ const ERRORS: [&str; 3] = ["TypeError", "RangeError", "NetworkError"];
 
 /// Names of the standard journeys that the signals belong to.
 pub(super) mod standard {
+    use crate::scenario::App;
+
     pub(in crate::scenario) const PAGE_LOAD: &str = "page-load";
     pub(in crate::scenario) const HTTP_CALLS: &str = "http-calls";
     pub(in crate::scenario) const EXCEPTIONS: &str = "exceptions";
     pub(in crate::scenario) const INTERACTION: &str = "interaction";
     pub(in crate::scenario) const SCREEN_LOAD: &str = "screen-load";
+    pub(in crate::scenario) const ERROR_FREE: &str = "error-free-sessions";
+    /// Journeys of sessions that nothing breaks here, by platform.
+    pub(in crate::scenario) const UNBROKEN: [(App, &[&str]); 3] = [
+        (App::Web, &[]),
+        (App::Ios, &["crash-free-sessions", "hang-free-sessions"]),
+        (App::Android, &["crash-free-sessions", "anr-free-sessions"]),
+    ];
     pub(in crate::scenario) const WEB_VITALS: [(&str, &str); 5] = [
         ("LCP", "web-vital-lcp"),
         ("INP", "web-vital-inp"),
@@ -136,6 +146,22 @@ pub(super) fn exception_of(timeline: &mut Timeline, kind: &'static str, fatal: b
         vec![("type", kind.into()), ("fatal", fatal.into()), ("message", "answer is undefined".into())],
     );
     timeline.single(standard::EXCEPTIONS, fatal.then(|| format!("exception {kind}")), None);
+}
+
+/// The session as an attempt: its first uncaught exception makes it bad.
+pub(super) fn whole_session(timeline: &mut Timeline) {
+    let error = timeline
+        .truth
+        .attempts
+        .iter()
+        .find(|attempt| attempt.journey == standard::EXCEPTIONS && attempt.outcome == Outcome::Failure)
+        .map(|attempt| attempt.reason.to_string());
+    timeline.single(standard::ERROR_FREE, error, None);
+    for (app, journeys) in standard::UNBROKEN {
+        if app == timeline.app {
+            journeys.iter().for_each(|journey| timeline.single(journey, None, None));
+        }
+    }
 }
 
 /// A start of a native app.

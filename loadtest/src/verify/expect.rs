@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
 use anyhow::bail;
-use schema::definition::{DefinitionSet, Journey};
+use schema::definition::{AttemptKind, DefinitionSet, Journey};
 use schema::value::Value;
 
 use crate::ledger::{self, AnswerLine, Fate, Line, SessionLine};
@@ -61,9 +61,16 @@ pub struct Cell {
     pub steps: Vec<(String, u64, u64)>,
     /// Attempts of uncertain sessions.
     pub uncertain: u64,
+    /// A session is the attempt: what breaks it may come after it was counted, so the tables hold no successes.
+    pub of_sessions: bool,
 }
 
 impl Cell {
+    /// Successes as the tables hold them.
+    pub fn stored_successes(&self) -> u64 {
+        if self.of_sessions { 0 } else { self.outcomes[0] }
+    }
+
     /// Attempts of every outcome.
     pub fn attempts(&self) -> u64 {
         self.outcomes.iter().sum()
@@ -201,6 +208,7 @@ impl Expected {
             }
             let key = (session.app.clone(), attempt.journey.to_string());
             let cell = self.cells.entry(key).or_default();
+            cell.of_sessions = journey.is_some_and(|journey| journey.attempt == AttemptKind::Session);
             let weight = u64::from(session.weight);
             if certain {
                 cell.add(attempt, weight, journey);
