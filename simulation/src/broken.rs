@@ -21,6 +21,8 @@ pub enum Broken {
     SplitOnRetry,
     /// An owner goes on at the first offset that no batch holds, with no state.
     NoReplay,
+    /// A snapshot is taken for the state at the last batch, whichever cut it is of.
+    SnapshotOfOtherCut,
     /// What is replayed is written again.
     ReplayEmits,
     /// A replay begins with the definition set of the last batch instead of the one of its beginning.

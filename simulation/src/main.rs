@@ -120,7 +120,7 @@ fn tell_violations(report: &Report) {
 fn sentence(stats: &Stats, seconds: f64) -> String {
     format!(
         "{} seeds, {} records, {} batches, {} crashes, {} zombies, {} rebalances, {} lost answers, \
-         {} partial writes, {} replays, {} repeated parts dropped, {seconds:.1} s",
+         {} partial writes, {} replays, {} snapshots used, {} repeated parts dropped, {seconds:.1} s",
         stats.seeds,
         stats.records,
         stats.batches,
@@ -130,6 +130,7 @@ fn sentence(stats: &Stats, seconds: f64) -> String {
         stats.lost_answers,
         stats.partial_writes,
         stats.replays,
+        stats.restored,
         stats.dropped,
     )
 }

@@ -9,6 +9,8 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use aggregator::engine::Snapshot;
+
 use crate::broken::Broken;
 use crate::database::{Database, Prepared};
 use crate::definitions::{GRACE_MS, TIMEOUT_MAX_MS};
@@ -54,6 +56,8 @@ pub struct Stats {
     pub partial_writes: u64,
     /// Starts that replayed something.
     pub replays: u64,
+    /// Starts that went on from a snapshot.
+    pub restored: u64,
     /// Starts that said that something was lost.
     pub loud_starts: u64,
     /// Worlds in which needed records were deleted.
@@ -76,6 +80,7 @@ impl Stats {
         self.lost_answers += other.lost_answers;
         self.partial_writes += other.partial_writes;
         self.replays += other.replays;
+        self.restored += other.restored;
         self.loud_starts += other.loud_starts;
         self.lossy += other.lossy;
         self.dropped += other.dropped;
@@ -192,6 +197,12 @@ struct World<'s> {
     slow_until_ms: i64,
     /// Inserts that the database works on, by number.
     under_way: BTreeMap<u64, Sent>,
+    /// Snapshots by partition and generation of its log, in the order of their writing.
+    snapshots: BTreeMap<(i32, u64), Vec<Snapshot>>,
+    /// When snapshots are made, and which are found.
+    snapshot_dice: Dice,
+    /// Damaged snapshots that were taken for good ones.
+    damaged_restored: u64,
     group: Group,
     processes: Vec<Process>,
     /// For the database, the broker and the group.
@@ -225,6 +236,9 @@ impl<'s> World<'s> {
             lost_answers: (0, 0),
             slow_until_ms: 0,
             under_way: BTreeMap::new(),
+            snapshots: BTreeMap::new(),
+            snapshot_dice: Dice::new(scenario.seed, "snapshots", 0),
+            damaged_restored: 0,
             group: Group::default(),
             processes: (0..scenario.aggregators).map(|number| Process::new(scenario.seed, number)).collect(),
             dice: Dice::new(scenario.seed, "world", 0),

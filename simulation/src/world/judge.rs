@@ -67,6 +67,10 @@ impl World<'_> {
                 format!("{} starts said that something was lost, and nothing was", self.stats.loud_starts);
             violations.push(Violation { law: Law::Loud, detail });
         }
+        if self.damaged_restored > 0 {
+            let detail = format!("{} damaged snapshots were taken for good ones", self.damaged_restored);
+            violations.push(Violation { law: Law::Loud, detail });
+        }
         let counts = self.database.counts();
         self.stats.dropped = counts.dropped;
         self.stats.dropped_other = counts.dropped_other;

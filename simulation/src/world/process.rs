@@ -242,7 +242,15 @@ impl World<'_> {
 
     fn begin_partition(&mut self, aggregator: usize, start: Start) {
         let now_ms = self.now_ms;
-        let Start { partition, offset, generation, resume, kind } = start;
+        let Start { partition, mut offset, generation, resume, kind } = start;
+        let restored = resume.as_ref().and_then(|resume| self.restore(partition, generation, resume));
+        if let Some(engine) = &restored {
+            offset = engine.position().unwrap_or(offset);
+            self.stats.restored += 1;
+        }
+        if restored.is_some() && is_broken(self.scenario, Broken::SnapshotOfOtherCut) {
+            offset = resume.as_ref().map_or(offset, |resume| resume.next_offset);
+        }
         self.say(|| match &resume {
             Some(resume) => format!(
                 "aggregator {aggregator} begins partition {partition} at {offset}, new from {} ({kind:?})",
@@ -254,7 +262,7 @@ impl World<'_> {
         process.writers += 1;
         let number = process.incarnation << 32 | process.writers;
         let begun = Partition {
-            engine: Engine::new(TOPIC.to_owned(), partition, resume),
+            engine: restored.unwrap_or_else(|| Engine::new(TOPIC.to_owned(), partition, resume)),
             position: offset,
             generation,
             waiting: VecDeque::new(),
@@ -307,7 +315,14 @@ impl World<'_> {
             owned.heard_at_ms = self.now_ms;
             owned.position = entry.offset + 1;
             let record = LogRecord { append_ms: entry.append_ms + clock_off_ms, ..entry.record() };
-            if let Some(batch) = owned.engine.record(record).batch {
+            if self.snapshot_dice.chance(5) {
+                owned.engine.snapshot_at_next_cut();
+            }
+            let outcome = owned.engine.record(record);
+            if let Some(snapshot) = outcome.snapshot {
+                self.snapshots.entry((partition, owned.generation)).or_default().push(snapshot);
+            }
+            if let Some(batch) = outcome.batch {
                 owned.waiting.push_back(Work::new(&batch, self.scenario, &mut process.dice));
             }
         }

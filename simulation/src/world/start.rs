@@ -4,11 +4,11 @@
 
 use std::sync::Arc;
 
-use aggregator::engine::Resume;
+use aggregator::engine::{Engine, Resume};
 use schema::definition::DefinitionSet;
 use schema::rows::BatchRow;
 
-use super::{Event, World, is_broken};
+use super::{Event, TOPIC, World, is_broken};
 use crate::broken::Broken;
 
 /// Pause between two tries to find where partitions go on.
@@ -192,6 +192,30 @@ impl World<'_> {
             resume.replay_definitions = self.stored(&last.definition_set);
         }
         resume
+    }
+
+    /// The engine from any snapshot that there is, or from none: which one is found must not change a number. Those
+    /// that are damaged, or ahead of the batches, are refused.
+    pub(super) fn restore(&mut self, partition: i32, generation: u64, resume: &Resume) -> Option<Engine> {
+        let dice = &mut self.snapshot_dice;
+        let snapshots = self.snapshots.get(&(partition, generation))?;
+        if dice.chance(30) {
+            return None;
+        }
+        let mut snapshot = snapshots[dice.below(snapshots.len())].clone();
+        if snapshot.next_offset < self.log[partition as usize].low {
+            return None;
+        }
+        let is_damaged = dice.chance(10);
+        if is_damaged {
+            let at = dice.below(snapshot.bytes.len());
+            snapshot.bytes[at] ^= 1 << dice.below(8);
+        }
+        let restored = Engine::restore(TOPIC.to_owned(), partition, &snapshot, resume.next_offset);
+        if is_damaged && restored.is_ok() {
+            self.damaged_restored += 1;
+        }
+        restored.ok()
     }
 
     fn stored(&self, id: &str) -> Option<Arc<DefinitionSet>> {

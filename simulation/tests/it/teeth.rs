@@ -7,7 +7,7 @@ use simulation::{Broken, Law};
 const THREADS: usize = 2;
 
 /// What is broken, the law that catches it, and the seeds within which it does.
-const TEETH: [(Broken, Law, u64); 16] = [
+const TEETH: [(Broken, Law, u64); 17] = [
     (Broken::ProgressFirst, Law::Tables, 1_000),
     (Broken::WallClockCuts, Law::Tables, 50),
     (Broken::NoToken, Law::Tables, 50),
@@ -16,8 +16,9 @@ const TEETH: [(Broken, Law, u64); 16] = [
     (Broken::UnsortedRows, Law::Tables, 500),
     (Broken::SplitOnRetry, Law::Tables, 100),
     (Broken::NoReplay, Law::Tables, 50),
+    (Broken::SnapshotOfOtherCut, Law::Tables, 500),
     (Broken::ReplayEmits, Law::Tables, 100),
-    (Broken::ReplayWithLatestSet, Law::Tables, 500),
+    (Broken::ReplayWithLatestSet, Law::Batches, 500),
     (Broken::ReplayAtLatestTime, Law::Tables, 50),
     (Broken::LeaseIgnored, Law::Tables, 1_000),
     (Broken::NarrowWindow, Law::Tables, 100),
