@@ -1,5 +1,7 @@
 //! Clients of Kafka: what is configured, and what the guarantees fix.
 
+use std::time::Duration;
+
 use rdkafka::ClientConfig;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -33,6 +35,11 @@ pub fn consumer(kafka: &KafkaConfig) -> ClientConfig {
         if config.get(name).is_none() {
             config.set(name, value);
         }
+    }
+    // The loop asks every few milliseconds, so one that is silent for longer hangs and may lose its partitions as soon
+    // as a process that is gone. librdkafka's default of five minutes would have the deduplication window hold as long.
+    if config.get("max.poll.interval.ms").is_none() {
+        config.set("max.poll.interval.ms", config.get("session.timeout.ms").unwrap_or("45000").to_owned());
     }
     config
         .set("group.id", &kafka.group)
@@ -75,6 +82,31 @@ pub fn check_properties(kafka: &KafkaConfig) -> Result<(), KafkaError> {
     consumer(kafka).create_native_config().map(drop)
 }
 
+/// How long the group bears a silent member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GroupTimeouts {
+    /// `session.timeout.ms`: without a heartbeat, which a thread of librdkafka sends.
+    pub session: Duration,
+    /// `max.poll.interval.ms`: without a round of the consumer's loop.
+    pub poll: Duration,
+}
+
+/// The timeouts that the consumer will have, librdkafka's defaults included.
+///
+/// # Errors
+/// When a property is not known or has a bad value.
+pub fn group_timeouts(kafka: &KafkaConfig) -> Result<GroupTimeouts, KafkaError> {
+    let config = consumer(kafka).create_native_config()?;
+    let read = |name: &str| {
+        let text = config.get(name)?;
+        let ms = text.trim_end_matches('\0').parse().map_err(|_| {
+            KafkaError::ClientCreation(format!("{name} = {text:?} is not a number of milliseconds"))
+        })?;
+        Ok::<_, KafkaError>(Duration::from_millis(ms))
+    };
+    Ok(GroupTimeouts { session: read("session.timeout.ms")?, poll: read("max.poll.interval.ms")? })
+}
+
 /// Passes librdkafka's messages to the log of this process.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Logged;
@@ -104,5 +136,24 @@ pub(crate) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
         RDKafkaLogLevel::Warning => tracing::warn!(facility, "{message}"),
         RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => tracing::info!(facility, "{message}"),
         RDKafkaLogLevel::Debug => tracing::debug!(facility, "{message}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_silent_member_is_borne_as_long_as_configured() {
+        let timeouts = |properties: &[(&str, &str)]| {
+            let properties = properties.iter().map(|(name, value)| (name.to_string(), value.to_string()));
+            let kafka = KafkaConfig { properties: properties.collect(), ..KafkaConfig::default() };
+            let GroupTimeouts { session, poll } = group_timeouts(&kafka).unwrap();
+            (session.as_millis(), poll.as_millis())
+        };
+        assert_eq!(timeouts(&[]), (45_000, 45_000));
+        assert_eq!(timeouts(&[("session.timeout.ms", "6000")]), (6_000, 6_000));
+        let both = [("session.timeout.ms", "6000"), ("max.poll.interval.ms", "60000")];
+        assert_eq!(timeouts(&both), (6_000, 60_000));
     }
 }

@@ -3,7 +3,11 @@
 //!
 //! The consumer renews the lease each time round its loop; a writer sends nothing unless the lease is fresh. A
 //! consumer that finds that it had lost the lease begins anew from `sli.batches`, and drops what was queued. So what an
-//! owner can repeat after a pause is at most what it had under way, which the deduplication window absorbs.
+//! owner can repeat after a pause is at most what it had under way, which the deduplication window absorbs
+//! ([`crate::checks`] says how large that must be).
+//!
+//! The lease is two thirds of `session.timeout.ms`: it ends before Kafka gives the partitions away, and leaves the last
+//! third to an insert that was begun just before its end.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -12,28 +16,37 @@ use tokio::sync::Notify;
 
 use crate::clock;
 
-/// How long the consumer may be silent; shorter than `session.timeout.ms`, after which Kafka gives its partitions away.
-pub const LEASE_PERIOD: Duration = Duration::from_secs(30);
-
 /// See the module.
 #[derive(Debug)]
 pub struct Lease {
+    period: Duration,
     renewed_at: Mutex<Instant>,
     renewed: Notify,
 }
 
-impl Default for Lease {
-    fn default() -> Self {
-        Self { renewed_at: Mutex::new(clock::monotonic()), renewed: Notify::new() }
-    }
-}
-
 impl Lease {
+    /// A lease that is held from now on, for a group that removes a member after `session_timeout` without a sign of it.
+    pub fn new(session_timeout: Duration) -> Self {
+        Self {
+            period: session_timeout * 2 / 3,
+            renewed_at: Mutex::new(clock::monotonic()),
+            renewed: Notify::new(),
+        }
+    }
+
+    /// How long the consumer may be silent.
+    pub fn period(&self) -> Duration {
+        self.period
+    }
+
     /// Renews the lease if it is still held; says whether it is.
     pub fn renew(&self) -> bool {
-        let now = clock::monotonic();
+        self.renew_at(clock::monotonic())
+    }
+
+    fn renew_at(&self, now: Instant) -> bool {
         let mut renewed_at = self.lock();
-        let held = now.duration_since(*renewed_at) < LEASE_PERIOD;
+        let held = now.duration_since(*renewed_at) < self.period;
         if held {
             *renewed_at = now;
         }
@@ -50,7 +63,7 @@ impl Lease {
     pub async fn held(&self) {
         loop {
             let renewed = self.renewed.notified();
-            if clock::monotonic().duration_since(*self.lock()) < LEASE_PERIOD {
+            if clock::monotonic().duration_since(*self.lock()) < self.period {
                 return;
             }
             renewed.await;
@@ -59,5 +72,36 @@ impl Lease {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Instant> {
         self.renewed_at.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SESSION_TIMEOUT: Duration = Duration::from_secs(45);
+
+    #[test]
+    fn the_lease_ends_before_the_group_removes_its_holder() {
+        let lease = Lease::new(SESSION_TIMEOUT);
+        assert_eq!(lease.period(), Duration::from_secs(30));
+        let began = *lease.lock();
+        let renewed = began + lease.period() - Duration::from_millis(1);
+        assert!(lease.renew_at(renewed));
+        assert!(!lease.renew_at(renewed + lease.period()), "silent for the whole period");
+        assert!(!lease.renew_at(renewed + SESSION_TIMEOUT), "what is lost is not renewed");
+    }
+
+    #[tokio::test]
+    async fn a_writer_waits_until_a_lost_lease_is_taken_again() {
+        let lease = Lease::new(Duration::ZERO);
+        let waited = tokio::time::timeout(Duration::from_millis(1), lease.held()).await;
+        assert!(waited.is_err(), "nothing is sent without a lease");
+        let lease = Lease::new(SESSION_TIMEOUT);
+        *lease.lock() -= SESSION_TIMEOUT;
+        assert!(!lease.renew());
+        let (taken, ()) =
+            tokio::join!(tokio::time::timeout(SESSION_TIMEOUT, lease.held()), async { lease.take() },);
+        assert!(taken.is_ok());
     }
 }

@@ -65,6 +65,7 @@ impl Aggregator {
     /// Says what does not hold, and what to do.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         crate::kafka::check_properties(&config.kafka)?;
+        let timeouts = crate::kafka::group_timeouts(&config.kafka)?;
         let clickhouse = ClickHouse::new(&config.clickhouse)?;
         let (metrics, status) = (Arc::new(Metrics::new()?), Arc::new(Status::default()));
         let control = Control::new(&config.kafka)?;
@@ -83,7 +84,8 @@ impl Aggregator {
         let prober = tokio::spawn(probe(clickhouse.clone(), Arc::clone(&status)));
         let runtime = Handle::current();
         let rejects = Rejects::new(&config.kafka, Arc::clone(&metrics), runtime.clone())?;
-        let writer = WriterContext { clickhouse, metrics, status, lease: Arc::new(Lease::default()) };
+        let lease = Arc::new(Lease::new(timeouts.session));
+        let writer = WriterContext { clickhouse, metrics, status, lease };
         let context = ConsumerContext { kafka: config.kafka, writer, control, rejects };
         let consumer = consumer::start(context, runtime)?;
         Ok(Self { admin_address: bound.address, admin: bound.handle, consumer, prober })
