@@ -6,4 +6,5 @@ mod exactly_once;
 mod proxy;
 mod refusals;
 mod rejects;
+mod semantics;
 mod stand;
