@@ -12,27 +12,11 @@ use serde::Deserialize;
 use crate::clickhouse::{ClickHouse, ClickHouseError};
 use crate::engine::Resume;
 
+mod decision;
+
+pub use decision::{Beginning, Held, LastBatch, Mark, Misfit, StartKind, State, decide, judge};
+
 const BROKER_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// What a partition's last batch says.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct LastBatch {
-    next_offset: i64,
-    replay_from: i64,
-    replay_log_time_ms: i64,
-    replay_definition_set: String,
-    log_time_ms: i64,
-    definition_set: String,
-}
-
-/// The offsets that the log holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Held {
-    /// First offset.
-    pub low: i64,
-    /// Offset after the last.
-    pub high: i64,
-}
 
 /// Where to start reading, and what state the engine begins with.
 #[derive(Debug, Clone)]
@@ -45,34 +29,6 @@ pub struct Start {
     pub resume: Option<Resume>,
     /// How it starts.
     pub kind: StartKind,
-}
-
-/// How a partition starts; all but the first two mean that something was lost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StartKind {
-    /// No batch was ever written.
-    Fresh,
-    /// The log holds everything that is needed.
-    Resumed,
-    /// The log no longer holds the oldest records that the state needs, but everything that is not yet counted.
-    StateIncomplete,
-    /// The log no longer holds records that were not yet counted.
-    RecordsLost,
-    /// The log ends before what was counted: it was truncated, or the topic made anew.
-    WentBack,
-}
-
-impl StartKind {
-    /// The name in metrics.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Fresh => "fresh",
-            Self::Resumed => "resumed",
-            Self::StateIncomplete => "state_incomplete",
-            Self::RecordsLost => "records_lost",
-            Self::WentBack => "went_back",
-        }
-    }
 }
 
 /// Why a starting point could not be found yet.
@@ -107,6 +63,9 @@ pub enum ProgressError {
 
 /// Finds where `partition` goes on.
 ///
+/// That something was lost is believed only when a second look finds the same batch: the log is asked first, and
+/// between both questions another owner may have written on, or the log deleted what the batch before still needed.
+///
 /// # Errors
 /// When ClickHouse or Kafka does not answer, or what is stored cannot be read; to be tried again.
 pub async fn find_start<C: ConsumerContext + 'static>(
@@ -115,51 +74,40 @@ pub async fn find_start<C: ConsumerContext + 'static>(
     topic: &str,
     partition: i32,
 ) -> Result<Start, ProgressError> {
-    let held = {
-        let topic = topic.to_owned();
-        on_broker(log, partition, move |log| {
-            log.fetch_watermarks(&topic, partition, BROKER_TIMEOUT).map(|(low, high)| Held { low, high })
-        })
-        .await?
-    };
-    let Some(last) = last_batch(clickhouse, topic, partition).await? else {
-        return Ok(Start { partition, offset: held.low, resume: None, kind: StartKind::Fresh });
-    };
-    let kind = kind_of(&last, held);
-    let (offset, resume) = match kind {
-        StartKind::WentBack => {
-            let offset = first_newer(log, topic, partition, last.log_time_ms).await?.unwrap_or(held.high);
-            let resume = Resume {
-                replay_from: offset,
-                replay_log_time_ms: last.log_time_ms,
-                replay_definitions: definitions(clickhouse, &last.definition_set).await?,
-                next_offset: offset,
-            };
-            (offset, resume)
+    let mut doubted = None;
+    let beginning = loop {
+        let (low, high) = watermarks(log, topic, partition).await?;
+        let last = last_batch(clickhouse, topic, partition).await?;
+        let newer = match &last {
+            Some(last) => first_newer(log, topic, partition, last.log_time_ms).await?,
+            None => None,
+        };
+        let beginning = decide(last.as_ref(), Held { low, high, newer }, None);
+        if !beginning.kind.is_loss() || doubted == last {
+            break beginning;
         }
-        StartKind::Fresh | StartKind::Resumed | StartKind::StateIncomplete | StartKind::RecordsLost => {
-            let resume = Resume {
-                replay_from: last.replay_from,
-                replay_log_time_ms: last.replay_log_time_ms,
-                replay_definitions: definitions(clickhouse, &last.replay_definition_set).await?,
-                next_offset: last.next_offset,
-            };
-            (last.replay_from.max(held.low), resume)
-        }
+        doubted = last;
     };
-    Ok(Start { partition, offset, resume: Some(resume), kind })
+    let Beginning { offset, kind, state } = beginning;
+    let resume = match state {
+        State::Nothing | State::Snapshot { .. } => None,
+        State::Replay { replay_from, log_time_ms, definition_set, next_offset } => Some(Resume {
+            replay_from,
+            replay_log_time_ms: log_time_ms,
+            replay_definitions: definitions(clickhouse, &definition_set).await?,
+            next_offset,
+        }),
+    };
+    Ok(Start { partition, offset, resume, kind })
 }
 
-fn kind_of(last: &LastBatch, held: Held) -> StartKind {
-    if held.high < last.next_offset {
-        StartKind::WentBack
-    } else if held.low > last.next_offset {
-        StartKind::RecordsLost
-    } else if held.low > last.replay_from {
-        StartKind::StateIncomplete
-    } else {
-        StartKind::Resumed
-    }
+async fn watermarks<C: ConsumerContext + 'static>(
+    log: &Arc<BaseConsumer<C>>,
+    topic: &str,
+    partition: i32,
+) -> Result<(i64, i64), ProgressError> {
+    let topic = topic.to_owned();
+    on_broker(log, partition, move |log| log.fetch_watermarks(&topic, partition, BROKER_TIMEOUT)).await
 }
 
 /// The last batch by log time, which never goes back, as offsets do when a topic is made anew.
@@ -233,30 +181,4 @@ async fn on_broker<C: ConsumerContext + 'static, T: Send + 'static>(
         .await
         .map_err(|_| ProgressError::Interrupted(partition))?
         .map_err(|source| ProgressError::Kafka { partition, source })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_the_log_still_holds_decides_how_a_partition_starts() {
-        let last = LastBatch {
-            next_offset: 100,
-            replay_from: 60,
-            replay_log_time_ms: 0,
-            replay_definition_set: String::new(),
-            log_time_ms: 0,
-            definition_set: String::new(),
-        };
-        let check =
-            |low, high, expect| assert_eq!(kind_of(&last, Held { low, high }), expect, "{low}..{high}");
-        check(0, 100, StartKind::Resumed);
-        check(60, 500, StartKind::Resumed);
-        check(61, 500, StartKind::StateIncomplete);
-        check(100, 500, StartKind::StateIncomplete);
-        check(101, 500, StartKind::RecordsLost);
-        check(0, 99, StartKind::WentBack);
-        check(0, 0, StartKind::WentBack);
-    }
 }

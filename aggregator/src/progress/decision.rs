@@ -1,0 +1,281 @@
+//! Where a partition begins, as a pure function of its last batch, of what the log holds, and of the snapshot that
+//! was found. Asking for these three is left to the module above.
+
+use serde::Deserialize;
+
+/// What a partition's last batch says; the columns of `sli.batches` of the same names.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct LastBatch {
+    /// Offset after its range.
+    pub next_offset: i64,
+    /// Oldest offset that the state at `next_offset` needs.
+    pub replay_from: i64,
+    /// Log time before `replay_from`, ms.
+    pub replay_log_time_ms: i64,
+    /// Definition set that was active before `replay_from`, empty for none.
+    pub replay_definition_set: String,
+    /// Log time at the end of its range, ms.
+    pub log_time_ms: i64,
+    /// Its definition set, empty for none.
+    pub definition_set: String,
+}
+
+/// What the log holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Held {
+    /// First offset.
+    pub low: i64,
+    /// Offset after the last.
+    pub high: i64,
+    /// First offset that was appended after the log time of the last batch. None that the batch covers can be, unless
+    /// the log was begun anew and has grown since.
+    pub newer: Option<i64>,
+}
+
+/// The place of a snapshot in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    /// First offset that is not in the snapshot.
+    pub next_offset: i64,
+    /// Log time at its cut, ms.
+    pub log_time_ms: i64,
+}
+
+/// Where reading begins, and with what state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Beginning {
+    /// First offset to read.
+    pub offset: i64,
+    /// What it means.
+    pub kind: StartKind,
+    /// The state before that offset.
+    pub state: State,
+}
+
+/// What the engine begins with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// Nothing: no batch was ever written.
+    Nothing,
+    /// The snapshot; records before `next_offset` only bring it up to the last batch.
+    Snapshot {
+        /// First offset that no batch holds yet.
+        next_offset: i64,
+    },
+    /// No session; records before `next_offset` rebuild the state.
+    Replay {
+        /// First offset that the state needs, whether the log still holds it or not.
+        replay_from: i64,
+        /// Log time before that offset, ms.
+        log_time_ms: i64,
+        /// Definition set that was active before that offset, empty for none.
+        definition_set: String,
+        /// First offset that no batch holds yet.
+        next_offset: i64,
+    },
+}
+
+/// How a partition starts; all but the first two mean that something was lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StartKind {
+    /// No batch was ever written.
+    Fresh,
+    /// Everything that is needed is there.
+    Resumed,
+    /// The log no longer holds the oldest records that the state needs, but everything that is not yet counted.
+    StateIncomplete,
+    /// The log no longer holds records that were not yet counted.
+    RecordsLost,
+    /// The log ends before what was counted: it was truncated, or the topic made anew.
+    WentBack,
+}
+
+impl StartKind {
+    /// The name in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Fresh => "fresh",
+            Self::Resumed => "resumed",
+            Self::StateIncomplete => "state_incomplete",
+            Self::RecordsLost => "records_lost",
+            Self::WentBack => "went_back",
+        }
+    }
+
+    /// Whether something was lost.
+    pub fn is_loss(self) -> bool {
+        match self {
+            Self::Fresh | Self::Resumed => false,
+            Self::StateIncomplete | Self::RecordsLost | Self::WentBack => true,
+        }
+    }
+}
+
+/// Why a snapshot is of no use for a start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Misfit {
+    /// It ends after the last batch: another log had it, or the batch's row was lost.
+    Ahead,
+    /// It is older than what a replay begins with, or of a former log under the same name.
+    Outdated,
+    /// The log no longer holds the record after it.
+    NotHeld,
+}
+
+impl Misfit {
+    /// The name in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ahead => "ahead",
+            Self::Outdated => "outdated",
+            Self::NotHeld => "not_held",
+        }
+    }
+}
+
+/// Decides where a partition begins.
+pub fn decide(last: Option<&LastBatch>, held: Held, snapshot: Option<Mark>) -> Beginning {
+    let Some(last) = last else {
+        return Beginning { offset: held.low, kind: StartKind::Fresh, state: State::Nothing };
+    };
+    let snapshot = snapshot.filter(|mark| judge(last, held, *mark).is_ok());
+    let kind = kind_of(last, held, snapshot);
+    let (offset, state) = match (kind, snapshot) {
+        (StartKind::WentBack, _) => {
+            // What is not newer was counted before the log went back.
+            let offset = held.newer.unwrap_or(held.high);
+            let state = State::Replay {
+                replay_from: offset,
+                log_time_ms: last.log_time_ms,
+                definition_set: last.definition_set.clone(),
+                next_offset: offset,
+            };
+            (offset, state)
+        }
+        (_, Some(mark)) => (mark.next_offset, State::Snapshot { next_offset: last.next_offset }),
+        (_, None) => {
+            let state = State::Replay {
+                replay_from: last.replay_from,
+                log_time_ms: last.replay_log_time_ms,
+                definition_set: last.replay_definition_set.clone(),
+                next_offset: last.next_offset,
+            };
+            (last.replay_from.max(held.low), state)
+        }
+    };
+    Beginning { offset, kind, state }
+}
+
+/// Whether the state of `mark` leads to the state after `last`, and sooner than a replay.
+///
+/// # Errors
+/// Says why not.
+pub fn judge(last: &LastBatch, held: Held, mark: Mark) -> Result<(), Misfit> {
+    if mark.next_offset > last.next_offset || mark.log_time_ms > last.log_time_ms {
+        Err(Misfit::Ahead)
+    } else if mark.next_offset < last.replay_from || mark.log_time_ms <= last.replay_log_time_ms {
+        // A topic made anew has the same offsets again, but all that is counted of it is newer than what was before.
+        Err(Misfit::Outdated)
+    } else if mark.next_offset < held.low || mark.next_offset > held.high {
+        Err(Misfit::NotHeld)
+    } else {
+        Ok(())
+    }
+}
+
+fn kind_of(last: &LastBatch, held: Held, snapshot: Option<Mark>) -> StartKind {
+    if held.high < last.next_offset || held.newer.is_some_and(|offset| offset < last.next_offset) {
+        StartKind::WentBack
+    } else if held.low > last.next_offset {
+        StartKind::RecordsLost
+    } else if held.low > last.replay_from && snapshot.is_none() {
+        StartKind::StateIncomplete
+    } else {
+        StartKind::Resumed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NO_SNAPSHOT: Option<Mark> = None;
+
+    fn last() -> LastBatch {
+        LastBatch {
+            next_offset: 100,
+            replay_from: 60,
+            replay_log_time_ms: 6_000,
+            replay_definition_set: "old".into(),
+            log_time_ms: 10_000,
+            definition_set: "new".into(),
+        }
+    }
+
+    fn held(low: i64, high: i64) -> Held {
+        Held { low, high, newer: None }
+    }
+
+    #[test]
+    fn what_the_log_still_holds_decides_how_a_partition_starts() {
+        let check = |low, high, expect, offset| {
+            let beginning = decide(Some(&last()), held(low, high), NO_SNAPSHOT);
+            assert_eq!((beginning.kind, beginning.offset), (expect, offset), "{low}..{high}");
+        };
+        check(0, 100, StartKind::Resumed, 60);
+        check(60, 500, StartKind::Resumed, 60);
+        check(61, 500, StartKind::StateIncomplete, 61);
+        check(100, 500, StartKind::StateIncomplete, 100);
+        check(101, 500, StartKind::RecordsLost, 101);
+        check(0, 99, StartKind::WentBack, 99);
+        check(0, 0, StartKind::WentBack, 0);
+        let fresh = decide(None, held(7, 9), NO_SNAPSHOT);
+        assert_eq!(fresh, Beginning { offset: 7, kind: StartKind::Fresh, state: State::Nothing });
+    }
+
+    #[test]
+    fn a_log_that_outgrew_the_last_batch_is_known_by_its_append_times() {
+        let check = |newer, expect, offset| {
+            let beginning = decide(Some(&last()), Held { low: 0, high: 500, newer }, NO_SNAPSHOT);
+            assert_eq!((beginning.kind, beginning.offset), (expect, offset), "newer: {newer:?}");
+        };
+        check(None, StartKind::Resumed, 60);
+        check(Some(100), StartKind::Resumed, 60);
+        check(Some(130), StartKind::Resumed, 60);
+        check(Some(99), StartKind::WentBack, 99);
+        check(Some(0), StartKind::WentBack, 0);
+    }
+
+    #[test]
+    fn a_snapshot_is_used_when_it_leads_to_the_last_batch() {
+        let check = |held: Held, next_offset, log_time_ms, expect: Result<(), Misfit>| {
+            let mark = Mark { next_offset, log_time_ms };
+            assert_eq!(judge(&last(), held, mark), expect, "{mark:?} in {held:?}");
+            let beginning = decide(Some(&last()), held, Some(mark));
+            let from_snapshot = beginning.state == State::Snapshot { next_offset: 100 };
+            assert_eq!(from_snapshot, expect.is_ok(), "{mark:?} in {held:?}");
+            if expect.is_ok() {
+                assert_eq!((beginning.kind, beginning.offset), (StartKind::Resumed, next_offset));
+            }
+        };
+        check(held(0, 500), 80, 8_000, Ok(()));
+        check(held(0, 500), 60, 6_001, Ok(()));
+        check(held(0, 500), 100, 10_000, Ok(()));
+        check(held(0, 500), 101, 10_000, Err(Misfit::Ahead));
+        check(held(0, 500), 100, 10_001, Err(Misfit::Ahead));
+        check(held(0, 500), 59, 8_000, Err(Misfit::Outdated));
+        check(held(0, 500), 80, 6_000, Err(Misfit::Outdated));
+        check(held(80, 500), 80, 8_000, Ok(()));
+        check(held(81, 500), 80, 8_000, Err(Misfit::NotHeld));
+    }
+
+    #[test]
+    fn no_snapshot_hides_a_loss() {
+        let mark = Some(Mark { next_offset: 80, log_time_ms: 8_000 });
+        let check = |held, expect| assert_eq!(decide(Some(&last()), held, mark).kind, expect, "{held:?}");
+        check(held(0, 99), StartKind::WentBack);
+        check(Held { low: 0, high: 500, newer: Some(5) }, StartKind::WentBack);
+        check(held(101, 500), StartKind::RecordsLost);
+        check(held(90, 500), StartKind::StateIncomplete);
+    }
+}
