@@ -1,11 +1,12 @@
 //! What must hold before anything starts, since the guarantees depend on it: a log whose time is the broker's, and
-//! tables that drop repeated inserts.
+//! tables that drop repeated inserts for as long as they can come ([`window`]).
 
 use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
+use schema::definition::EngineSettings;
 use schema::rows::BATCH_TABLES;
 use schema::rows::definitions::DEFINITION_TABLES;
 use serde::Deserialize;
@@ -13,13 +14,17 @@ use serde::Deserialize;
 use crate::clickhouse::{ClickHouse, ClickHouseError};
 use crate::clock;
 use crate::config::KafkaConfig;
-use crate::kafka::{self, Logged};
+use crate::kafka::{self, GroupTimeouts, Logged};
+
+pub mod window;
+
+use window::Inserting;
 
 /// A dependency that starts together with this process gets this long to answer.
 pub const DEPENDENCY_WAIT: Duration = Duration::from_secs(30);
-/// Parts that a table must remember at least. A former owner can have at most a few batches under way, and its
-/// successor writes at most this many inserts a table before that owner has noticed.
-pub const DEDUPLICATION_WINDOW_MIN: u64 = 1_000;
+
+/// Tables whose rows are in the window of log time; those of the others are where attempts and events were.
+const LOG_TIME_TABLES: [&str; 2] = ["quality", "batches"];
 
 const BROKER_TIMEOUT: Duration = Duration::from_secs(5);
 const TOPIC_LOOKS: u32 = 6;
@@ -64,7 +69,10 @@ pub enum CheckError {
     },
     /// A table would count repeated inserts again.
     #[error(
-        "table {database}.{table} remembers {found} inserts, fewer than {DEDUPLICATION_WINDOW_MIN}: set {setting}"
+        "table {database}.{table} remembers {found} parts, but {needed} can be inserted in the {silence_s} s after \
+         which an insert may still come twice ({partitions} partitions, a batch each {flush_interval_ms} ms or \
+         {batch_records_max} records, {parts} parts an insert): ALTER TABLE {database}.{table} MODIFY SETTING \
+         {setting} = {needed}, or more"
     )]
     Deduplication {
         /// Database.
@@ -73,31 +81,46 @@ pub enum CheckError {
         table: String,
         /// Its window.
         found: u64,
+        /// What the window must be at least.
+        needed: u64,
+        /// How long an insert can take to come twice.
+        silence_s: u64,
+        /// Partitions of the log.
+        partitions: usize,
+        /// Longest part of log time in a batch.
+        flush_interval_ms: i64,
+        /// Records of a batch at most.
+        batch_records_max: u64,
+        /// Parts that one insert into the table can make.
+        parts: u64,
         /// The setting to raise.
         setting: &'static str,
     },
+    /// A definition set that is active cannot be read.
+    #[error("an active definition set does not decode: {0}")]
+    Definitions(#[from] serde_json::Error),
 }
 
-/// Checks the log.
+/// Checks the log; gives the number of its partitions.
 ///
 /// # Errors
 /// Says what is missing or set wrong.
-pub async fn check_log(kafka: &KafkaConfig) -> Result<(), CheckError> {
+pub async fn check_log(kafka: &KafkaConfig) -> Result<usize, CheckError> {
     let away = |source| CheckError::KafkaAway { brokers: kafka.brokers.clone(), source };
     let admin: AdminClient<Logged> = kafka::producer(kafka).create_with_context(Logged).map_err(away)?;
     let deadline = clock::monotonic() + DEPENDENCY_WAIT;
     let mut looked = 0;
-    let exists = loop {
-        match topic_exists(kafka).await {
+    let partitions = loop {
+        match partitions(kafka).await {
             // A topic that was just created is not known to every broker at once.
-            Ok(false) if looked < TOPIC_LOOKS => looked += 1,
-            Ok(exists) => break exists,
+            Ok(0) if looked < TOPIC_LOOKS => looked += 1,
+            Ok(partitions) => break partitions,
             Err(source) if clock::monotonic() >= deadline => return Err(away(source)),
             Err(error) => tracing::info!(%error, brokers = kafka.brokers, "waiting for kafka"),
         }
         tokio::time::sleep(RETRY_DELAY).await;
     };
-    if !exists {
+    if partitions == 0 {
         return Err(CheckError::TopicMissing(kafka.topic.clone()));
     }
     let options = AdminOptions::new().request_timeout(Some(BROKER_TIMEOUT));
@@ -109,19 +132,20 @@ pub async fn check_log(kafka: &KafkaConfig) -> Result<(), CheckError> {
         .find_map(|resource| resource.get("message.timestamp.type").and_then(|entry| entry.value.clone()))
         .unwrap_or_else(|| "unknown".into());
     if found == "LogAppendTime" {
-        Ok(())
+        Ok(partitions)
     } else {
         Err(CheckError::TimestampType { topic: kafka.topic.clone(), found })
     }
 }
 
-/// Asks without creating the topic.
-async fn topic_exists(kafka: &KafkaConfig) -> Result<bool, KafkaError> {
+/// The topic's partitions, none when there is no topic; asks without creating it.
+async fn partitions(kafka: &KafkaConfig) -> Result<usize, KafkaError> {
     let (config, topic) = (kafka::reader(kafka), kafka.topic.clone());
     let ask = move || {
         let reader: BaseConsumer<Quiet> = config.create_with_context(Quiet)?;
         let metadata = reader.fetch_metadata(Some(&topic), BROKER_TIMEOUT)?;
-        Ok(metadata.topics().iter().any(|found| found.name() == topic && !found.partitions().is_empty()))
+        let found = metadata.topics().iter().find(|found| found.name() == topic);
+        Ok(found.map_or(0, |found| found.partitions().len()))
     };
     tokio::task::spawn_blocking(ask).await.unwrap_or(Err(KafkaError::Canceled))
 }
@@ -136,11 +160,16 @@ impl rdkafka::client::ClientContext for Quiet {
 
 impl rdkafka::consumer::ConsumerContext for Quiet {}
 
-/// Checks the tables.
+/// Checks the tables, for a log of `topic` with these partitions and a group with these timeouts.
 ///
 /// # Errors
 /// Says what is missing or set wrong.
-pub async fn check_tables(clickhouse: &ClickHouse) -> Result<(), CheckError> {
+pub async fn check_tables(
+    clickhouse: &ClickHouse,
+    topic: &str,
+    partitions: usize,
+    timeouts: GroupTimeouts,
+) -> Result<(), CheckError> {
     let deadline = clock::monotonic() + DEPENDENCY_WAIT;
     let tables = loop {
         match tables(clickhouse).await {
@@ -152,7 +181,38 @@ pub async fn check_tables(clickhouse: &ClickHouse) -> Result<(), CheckError> {
         }
         tokio::time::sleep(RETRY_DELAY).await;
     };
-    judge_tables(clickhouse.database(), &tables)
+    let written = written_tables(clickhouse.database(), &tables)?;
+    for settings in active_settings(clickhouse, topic).await? {
+        let inserting = Inserting { partitions, timeouts, settings: &settings };
+        judge_windows(clickhouse.database(), &written, &inserting)?;
+    }
+    Ok(())
+}
+
+/// The settings of the sets by which the topic's last batches were made; the defaults when there is none yet.
+async fn active_settings(clickhouse: &ClickHouse, topic: &str) -> Result<Vec<EngineSettings>, CheckError> {
+    #[derive(Deserialize)]
+    struct Content {
+        content: String,
+    }
+    #[derive(Deserialize)]
+    struct Set {
+        settings: EngineSettings,
+    }
+    let query = format!(
+        "SELECT DISTINCT content FROM `{0}`.definitions WHERE set_id IN (SELECT argMax(definition_set, \
+         (log_time_ms, next_offset)) FROM `{0}`.batches WHERE topic = {{topic:String}} GROUP BY partition)",
+        clickhouse.database()
+    );
+    let contents: Vec<Content> = clickhouse.rows(&query, &[("topic", topic)]).await?;
+    let mut active = Vec::with_capacity(contents.len());
+    for Content { content } in contents {
+        active.push(serde_json::from_str::<Set>(&content)?.settings);
+    }
+    if active.is_empty() {
+        active.push(EngineSettings::default());
+    }
+    Ok(active)
 }
 
 #[derive(Debug, Deserialize)]
@@ -160,6 +220,7 @@ struct Table {
     name: String,
     engine: String,
     engine_full: String,
+    partition_key: String,
     create_table_query: String,
 }
 
@@ -175,13 +236,14 @@ impl Table {
 }
 
 async fn tables(clickhouse: &ClickHouse) -> Result<Vec<Table>, ClickHouseError> {
-    let query = "SELECT name, engine, engine_full, create_table_query FROM system.tables \
+    let query = "SELECT name, engine, engine_full, partition_key, create_table_query FROM system.tables \
                  WHERE database = {database:String} AND (engine LIKE '%MergeTree' OR engine = 'MaterializedView') \
                  ORDER BY name";
     clickhouse.rows(query, &[("database", clickhouse.database())]).await
 }
 
-fn judge_tables(database: &str, tables: &[Table]) -> Result<(), CheckError> {
+/// The tables that inserts reach, rollups included.
+fn written_tables<'t>(database: &str, tables: &'t [Table]) -> Result<Vec<&'t Table>, CheckError> {
     let written: Vec<_> =
         BATCH_TABLES.iter().chain(&["batches"]).chain(&DEFINITION_TABLES).copied().collect();
     let missing: Vec<_> =
@@ -193,7 +255,12 @@ fn judge_tables(database: &str, tables: &[Table]) -> Result<(), CheckError> {
     // A view without a named target has a table of its own.
     let is_reached =
         |name: &str| written.contains(&name) || rollups.contains(&name) || name.starts_with(".inner");
-    for table in tables.iter().filter(|table| table.target().is_none() && is_reached(&table.name)) {
+    Ok(tables.iter().filter(|table| table.target().is_none() && is_reached(&table.name)).collect())
+}
+
+/// Whether every table remembers as many parts as can be inserted before the last repetition of an insert.
+fn judge_windows(database: &str, tables: &[&Table], inserting: &Inserting<'_>) -> Result<(), CheckError> {
+    for table in tables {
         // Replicated tables remember by default; the others only when they are told to.
         let (setting, default) = if table.engine.starts_with("Replicated") {
             ("replicated_deduplication_window", 10_000)
@@ -201,9 +268,24 @@ fn judge_tables(database: &str, tables: &[Table]) -> Result<(), CheckError> {
             ("non_replicated_deduplication_window", 0)
         };
         let found = setting_of(&table.engine_full, setting).unwrap_or(default);
-        if found < DEDUPLICATION_WINDOW_MIN {
-            let (database, table) = (database.into(), table.name.clone());
-            return Err(CheckError::Deduplication { database, table, found, setting });
+        let name = table.name.as_str();
+        let reaches_back = !LOG_TIME_TABLES.contains(&name) && !DEFINITION_TABLES.contains(&name);
+        let parts = inserting.parts(&table.partition_key, reaches_back);
+        let needed = inserting.batches() * parts;
+        tracing::debug!(table = name, window = found, needed, "deduplication window");
+        if found < needed {
+            return Err(CheckError::Deduplication {
+                database: database.into(),
+                table: name.into(),
+                found,
+                needed,
+                silence_s: inserting.silence().as_secs(),
+                partitions: inserting.partitions,
+                flush_interval_ms: inserting.settings.flush_interval_ms,
+                batch_records_max: inserting.settings.batch_records_max,
+                parts,
+                setting,
+            });
         }
     }
     Ok(())
@@ -229,6 +311,7 @@ mod tests {
             name: name.into(),
             engine,
             engine_full: engine_full.into(),
+            partition_key: "toMonday(window_start)".into(),
             create_table_query: String::new(),
         }
     }
@@ -238,6 +321,15 @@ mod tests {
         names.map(|name| table(name, engine_full)).collect()
     }
 
+    fn judge(tables: &[Table]) -> Result<(), String> {
+        let session = Duration::from_secs(45);
+        let timeouts = GroupTimeouts { session, poll: session };
+        let inserting = Inserting { partitions: 12, timeouts, settings: &EngineSettings::default() };
+        let judged =
+            written_tables("sli", tables).and_then(|written| judge_windows("sli", &written, &inserting));
+        judged.map_err(|error| error.to_string())
+    }
+
     #[test]
     fn every_table_needs_a_window() {
         let with = |window| {
@@ -245,24 +337,26 @@ mod tests {
                 "MergeTree ORDER BY a SETTINGS non_replicated_deduplication_window = {window}, index_granularity = 8192"
             )
         };
-        assert!(judge_tables("sli", &all(&with(DEDUPLICATION_WINDOW_MIN))).is_ok());
-        let refused = |tables: &[Table]| judge_tables("sli", tables).unwrap_err().to_string();
+        // (12 × 19 + 450) × 2
+        assert_eq!(judge(&all(&with(1_356))), Ok(()));
         assert_eq!(
-            refused(&all(&with(DEDUPLICATION_WINDOW_MIN - 1))),
-            "table sli.journey_minutes remembers 999 inserts, fewer than 1000: set non_replicated_deduplication_window"
+            judge(&all(&with(1_355))).unwrap_err(),
+            "table sli.journey_minutes remembers 1355 parts, but 1356 can be inserted in the 90 s after which an insert \
+             may still come twice (12 partitions, a batch each 5000 ms or 200000 records, 2 parts an insert): ALTER \
+             TABLE sli.journey_minutes MODIFY SETTING non_replicated_deduplication_window = 1356, or more"
         );
         let mut rollup = all(&with(10_000));
         rollup
             .push(table("journey_days", "AggregatingMergeTree ORDER BY a SETTINGS index_granularity = 8192"));
-        assert!(judge_tables("sli", &rollup).is_ok(), "a table that nothing here writes to");
+        assert_eq!(judge(&rollup), Ok(()), "a table that nothing here writes to");
         let mut view = table("to_days", "MaterializedView");
         view.create_table_query =
             "CREATE MATERIALIZED VIEW sli.to_days TO sli.journey_days (`a` String) AS …".into();
         rollup.push(view);
-        assert!(refused(&rollup).starts_with("table sli.journey_days remembers 0 inserts"));
+        assert!(judge(&rollup).unwrap_err().starts_with("table sli.journey_days remembers 0 parts"));
         rollup[0] = table("journey_minutes", "ReplicatedMergeTree('/x', '{replica}') ORDER BY a");
         rollup.truncate(rollup.len() - 2);
-        assert!(judge_tables("sli", &rollup).is_ok());
+        assert_eq!(judge(&rollup), Ok(()));
     }
 
     #[test]
@@ -270,7 +364,7 @@ mod tests {
         let tables: Vec<_> =
             all("MergeTree ORDER BY a SETTINGS non_replicated_deduplication_window = 10000").split_off(2);
         assert_eq!(
-            judge_tables("sli", &tables).unwrap_err().to_string(),
+            judge(&tables).unwrap_err(),
             "database sli has no table journey_minutes, journey_hours: apply the migrations first"
         );
     }

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use crate::config::ClickHouseConfig;
 
 /// A query or insert that takes longer than this is taken for lost, and tried again by whoever wants it.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Shorter than any server's keep-alive, so that a request does not meet a connection that is being closed.
 const IDLE_CONNECTION_TIMEOUT: Duration = Duration::from_secs(2);

@@ -78,8 +78,8 @@ impl Aggregator {
         let bound = admin::bind(admin, config.admin_listen)
             .map_err(|source| StartError::Listen { address: config.admin_listen, source })?;
         tokio::spawn(bound.server);
-        checks::check_log(&config.kafka).await?;
-        checks::check_tables(&clickhouse).await?;
+        let partitions = checks::check_log(&config.kafka).await?;
+        checks::check_tables(&clickhouse, &config.kafka.topic, partitions, timeouts).await?;
 
         let prober = tokio::spawn(probe(clickhouse.clone(), Arc::clone(&status)));
         let runtime = Handle::current();
