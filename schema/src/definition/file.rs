@@ -15,6 +15,7 @@ use super::{DefinitionSet, EngineSettings, Journey, standard};
 mod error;
 mod journey;
 mod matching;
+mod objective;
 mod quantity;
 mod spelling;
 

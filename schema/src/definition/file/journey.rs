@@ -3,22 +3,17 @@
 use std::collections::BTreeSet;
 
 use serde::Deserialize;
-use serde_yaml_ng::Value as Yaml;
 
 use super::matching::{Found, MatcherFile, OneOrMany, StartFile, failures, matchers};
-use super::quantity::{comparison, days, duration, target_ppm};
+use super::objective::{ObjectiveFile, check_session_objectives, largest_within};
+use super::quantity::duration;
 use super::{is_name, name_rule};
-use crate::definition::{
-    AttemptKind, Condition, Journey, Matcher, Objective, Restart, Rule, Step, Test, Unit,
-};
-use crate::value::Value;
+use crate::definition::{AttemptKind, Condition, Journey, Matcher, Objective, Restart, Step, Test, Unit};
 
 /// Deadline of an attempt unless the file says another.
 const TIMEOUT_MS: u64 = 30_000;
 /// Longest deadline: what a session must be remembered for.
 const TIMEOUT_MS_MAX: u64 = 4 * 3_600_000;
-/// Window of objectives unless the file says another.
-const WINDOW_DAYS: u16 = 28;
 /// Error-budget policy unless the file names another.
 const POLICY: &str = "default";
 
@@ -60,17 +55,6 @@ pub(super) struct JourneyFile {
 struct StepFile {
     name: String,
     done: OneOrMany<MatcherFile>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ObjectiveFile {
-    name: String,
-    within: Option<Yaml>,
-    from: Option<String>,
-    value: Option<String>,
-    target: Option<String>,
-    window: Option<String>,
 }
 
 impl JourneyFile {
@@ -129,8 +113,10 @@ impl JourneyFile {
                 format!("`{}` is a standard journey: a file adopts it with `title`, `product`, `owner`, `promise`, `apps`, `platforms`, `objectives` or `policy`, and `{key}` is fixed; choose another name for a journey of your own", self.journey),
             ));
         }
-        let objectives =
-            collect(self.objectives.iter().map(|objective| objective.resolve(&[], true)), &mut found);
+        let objectives = collect(
+            self.objectives.iter().map(|objective| objective.resolve(&BTreeSet::new(), true)),
+            &mut found,
+        );
         if standard.attempt == AttemptKind::Session {
             check_session_objectives(&objectives, &mut found);
         }
@@ -159,8 +145,9 @@ impl JourneyFile {
             matchers(&self.success, "success").unwrap_or_else(|problems| push(&mut found, problems));
         let failure = failures(&self.failure).unwrap_or_else(|problems| push(&mut found, problems));
         let cancel = matchers(&self.cancel, "cancel").unwrap_or_else(|problems| push(&mut found, problems));
+        let step_names: BTreeSet<&str> = self.steps.iter().map(|step| step.name.as_str()).collect();
         let objectives = collect(
-            self.objectives.iter().map(|objective| objective.resolve(&self.steps, target_required)),
+            self.objectives.iter().map(|objective| objective.resolve(&step_names, target_required)),
             &mut found,
         );
         let timeout_ms = self.duration_ms("timeout", &self.timeout, &mut found).unwrap_or(TIMEOUT_MS);
@@ -341,108 +328,6 @@ impl StepFile {
     fn resolve(&self) -> Result<Step, Vec<Found>> {
         Ok(Step { name: self.name.clone(), done: matchers(&self.done, "done")? })
     }
-}
-
-impl ObjectiveFile {
-    fn resolve(&self, steps: &[StepFile], target_required: bool) -> Result<Objective, Vec<Found>> {
-        let mut found = Vec::new();
-        let mut problem = |message: String| {
-            found.push((self.name.clone(), format!("objective `{}`: {message}", self.name)));
-        };
-        let rule = self.rule().unwrap_or_else(|message| {
-            problem(message);
-            Rule::Works
-        });
-        if let Some(from) = &self.from
-            && !steps.iter().any(|step| step.name == *from)
-        {
-            problem(format!("`from` names step `{from}`, which the journey does not have"));
-        }
-        let target = match &self.target {
-            Some(text) => target_ppm(text).map(Some),
-            None if target_required => Err("`target` is missing, such as 99.5%".to_owned()),
-            None => Ok(None),
-        };
-        let target = target.unwrap_or_else(|message| {
-            problem(message);
-            None
-        });
-        let window = self.window.as_deref().map_or(Ok(WINDOW_DAYS), days).unwrap_or_else(|message| {
-            problem(message);
-            WINDOW_DAYS
-        });
-        if found.is_empty() {
-            Ok(Objective::new(self.name.clone(), rule, target, window))
-        } else {
-            Err(found)
-        }
-    }
-
-    fn rule(&self) -> Result<Rule, String> {
-        match (&self.within, &self.value, &self.from) {
-            (None, None, None) => Ok(Rule::Works),
-            (Some(within), None, from) => within_rule(within, from.clone()),
-            (None, Some(value), None) => {
-                let (comparison, limit) = comparison(value).ok_or_else(|| {
-                    format!("`value` is `{value}`, but must be a comparison such as \"<=2500\"")
-                })??;
-                let limit =
-                    Value::from_f64(limit).map_err(|error| format!("`value`: the limit is {error}"))?;
-                Ok(Rule::Value { comparison, limit })
-            }
-            (Some(_), Some(_), _) => Err("give `within` or `value`, not both".to_owned()),
-            (None, _, Some(_)) => Err("`from` needs `within`".to_owned()),
-        }
-    }
-}
-
-fn within_rule(within: &Yaml, from: Option<String>) -> Result<Rule, String> {
-    let expected =
-        "`within` must be a duration such as 2s, or durations by platform such as {web: 2s, ios: 1.5s}";
-    let limit = |text: &str| match duration(text) {
-        Ok(limit) if limit.scaled() == 0 => Err("`within` must be longer than 0".to_owned()),
-        other => other,
-    };
-    match within {
-        Yaml::Mapping(platforms) if platforms.is_empty() => Err(expected.to_owned()),
-        Yaml::String(text) => {
-            Ok(Rule::Within { default: Some(limit(text)?), by_platform: Default::default(), from })
-        }
-        Yaml::Mapping(platforms) => {
-            let mut by_platform = std::collections::BTreeMap::new();
-            for (platform, text) in platforms {
-                let (Some(platform), Some(text)) = (platform.as_str(), text.as_str()) else {
-                    return Err(expected.to_owned());
-                };
-                by_platform.insert(platform.to_owned(), limit(text)?);
-            }
-            let default = by_platform.remove("default");
-            Ok(Rule::Within { default, by_platform, from })
-        }
-        Yaml::Null | Yaml::Bool(_) | Yaml::Number(_) | Yaml::Sequence(_) | Yaml::Tagged(_) => {
-            Err(expected.to_owned())
-        }
-    }
-}
-
-/// Objectives of sessions: a session has no latency and no value.
-fn check_session_objectives(objectives: &[Objective], found: &mut Vec<Found>) {
-    for objective in objectives.iter().filter(|objective| objective.rule != Rule::Works) {
-        let message = format!(
-            "objective `{}`: a session has no latency and no value; leave out `within` and `value`",
-            objective.name
-        );
-        found.push((objective.name.clone(), message));
-    }
-}
-
-/// The largest limit of the objectives that have one, in ms.
-fn largest_within(objectives: &[Objective]) -> Option<u64> {
-    let limits = objectives.iter().flat_map(|objective| match &objective.rule {
-        Rule::Within { default, by_platform, .. } => by_platform.values().chain(default).copied().collect(),
-        Rule::Works | Rule::Value { .. } => Vec::new(),
-    });
-    limits.max().map(Value::units)
 }
 
 /// `watch-lecture` as `Watch lecture`.

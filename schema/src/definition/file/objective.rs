@@ -1,0 +1,133 @@
+//! Objectives as journey files write them.
+
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
+use serde_yaml_ng::Value as Yaml;
+
+use super::matching::Found;
+use super::quantity::{comparison, days, duration, target_ppm};
+use crate::definition::{Objective, Rule};
+use crate::value::Value;
+
+/// Window of objectives unless the file says another.
+const WINDOW_DAYS: u16 = 28;
+
+/// One entry of `objectives`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ObjectiveFile {
+    pub(super) name: String,
+    within: Option<Yaml>,
+    from: Option<String>,
+    value: Option<String>,
+    target: Option<String>,
+    window: Option<String>,
+}
+
+impl ObjectiveFile {
+    /// The objective of a journey that has the named steps.
+    pub(super) fn resolve(
+        &self,
+        steps: &BTreeSet<&str>,
+        target_required: bool,
+    ) -> Result<Objective, Vec<Found>> {
+        let mut found = Vec::new();
+        let mut problem = |message: String| {
+            found.push((self.name.clone(), format!("objective `{}`: {message}", self.name)));
+        };
+        let rule = self.rule().unwrap_or_else(|message| {
+            problem(message);
+            Rule::Works
+        });
+        if let Some(from) = &self.from
+            && !steps.contains(from.as_str())
+        {
+            problem(format!("`from` names step `{from}`, which the journey does not have"));
+        }
+        let target = match &self.target {
+            Some(text) => target_ppm(text).map(Some),
+            None if target_required => Err("`target` is missing, such as 99.5%".to_owned()),
+            None => Ok(None),
+        };
+        let target = target.unwrap_or_else(|message| {
+            problem(message);
+            None
+        });
+        let window = self.window.as_deref().map_or(Ok(WINDOW_DAYS), days).unwrap_or_else(|message| {
+            problem(message);
+            WINDOW_DAYS
+        });
+        if found.is_empty() {
+            Ok(Objective::new(self.name.clone(), rule, target, window))
+        } else {
+            Err(found)
+        }
+    }
+
+    fn rule(&self) -> Result<Rule, String> {
+        match (&self.within, &self.value, &self.from) {
+            (None, None, None) => Ok(Rule::Works),
+            (Some(within), None, from) => within_rule(within, from.clone()),
+            (None, Some(value), None) => {
+                let (comparison, limit) = comparison(value).ok_or_else(|| {
+                    format!("`value` is `{value}`, but must be a comparison such as \"<=2500\"")
+                })??;
+                let limit =
+                    Value::from_f64(limit).map_err(|error| format!("`value`: the limit is {error}"))?;
+                Ok(Rule::Value { comparison, limit })
+            }
+            (Some(_), Some(_), _) => Err("give `within` or `value`, not both".to_owned()),
+            (None, _, Some(_)) => Err("`from` needs `within`".to_owned()),
+        }
+    }
+}
+
+fn within_rule(within: &Yaml, from: Option<String>) -> Result<Rule, String> {
+    let expected =
+        "`within` must be a duration such as 2s, or durations by platform such as {web: 2s, ios: 1.5s}";
+    let limit = |text: &str| match duration(text) {
+        Ok(limit) if limit.scaled() == 0 => Err("`within` must be longer than 0".to_owned()),
+        other => other,
+    };
+    match within {
+        Yaml::Mapping(platforms) if platforms.is_empty() => Err(expected.to_owned()),
+        Yaml::String(text) => {
+            Ok(Rule::Within { default: Some(limit(text)?), by_platform: Default::default(), from })
+        }
+        Yaml::Mapping(platforms) => {
+            let mut by_platform = std::collections::BTreeMap::new();
+            for (platform, text) in platforms {
+                let (Some(platform), Some(text)) = (platform.as_str(), text.as_str()) else {
+                    return Err(expected.to_owned());
+                };
+                by_platform.insert(platform.to_owned(), limit(text)?);
+            }
+            let default = by_platform.remove("default");
+            Ok(Rule::Within { default, by_platform, from })
+        }
+        Yaml::Null | Yaml::Bool(_) | Yaml::Number(_) | Yaml::Sequence(_) | Yaml::Tagged(_) => {
+            Err(expected.to_owned())
+        }
+    }
+}
+
+/// Objectives of sessions: a session has no latency and no value.
+pub(super) fn check_session_objectives(objectives: &[Objective], found: &mut Vec<Found>) {
+    for objective in objectives.iter().filter(|objective| objective.rule != Rule::Works) {
+        let message = format!(
+            "objective `{}`: a session has no latency and no value; leave out `within` and `value`",
+            objective.name
+        );
+        found.push((objective.name.clone(), message));
+    }
+}
+
+/// The largest limit of the objectives that have one, in ms.
+pub(super) fn largest_within(objectives: &[Objective]) -> Option<u64> {
+    let limits = objectives.iter().flat_map(|objective| match &objective.rule {
+        Rule::Within { default, by_platform, .. } => by_platform.values().chain(default).copied().collect(),
+        Rule::Works | Rule::Value { .. } => Vec::new(),
+    });
+    limits.max().map(Value::units)
+}
