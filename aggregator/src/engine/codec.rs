@@ -74,6 +74,24 @@ impl<'b> Reader<'b> {
 
     #[inline]
     pub(super) fn number(&mut self) -> Result<u64, Damaged> {
+        // Most numbers take one to four bytes: eight are looked at together.
+        if let Some((word, _)) = self.0.split_first_chunk::<8>() {
+            let word = u64::from_le_bytes(*word);
+            let last_bits = !word & 0x8080_8080;
+            if last_bits != 0 {
+                let bytes = last_bits.trailing_zeros() / 8 + 1;
+                let word = word & (u64::MAX >> (64 - 8 * bytes));
+                self.0 = &self.0[bytes as usize..];
+                return Ok(word & 0x7f
+                    | (word & 0x7f00) >> 1
+                    | (word & 0x007f_0000) >> 2
+                    | (word & 0x7f00_0000) >> 3);
+            }
+        }
+        self.long_number()
+    }
+
+    fn long_number(&mut self) -> Result<u64, Damaged> {
         let mut number = 0;
         for shift in (0..64).step_by(7) {
             let byte = self.byte()?;
@@ -105,6 +123,13 @@ impl<'b> Reader<'b> {
         Ok(u64::from_le_bytes(*bytes))
     }
 
+    #[inline]
+    pub(super) fn half_hash(&mut self) -> Result<u32, Damaged> {
+        let (bytes, rest) = self.0.split_first_chunk().ok_or(self.damaged())?;
+        self.0 = rest;
+        Ok(u32::from_le_bytes(*bytes))
+    }
+
     pub(super) fn bytes(&mut self) -> Result<&'b [u8], Damaged> {
         let length = self.small()?;
         let (bytes, rest) = self.0.split_at_checked(length).ok_or(self.damaged())?;
@@ -126,7 +151,7 @@ mod tests {
     fn what_was_put_is_read() {
         let numbers = [0, 1, 127, 128, 300, u64::from(u32::MAX), u64::MAX];
         let signed = [0, -1, 1, -64, 64, i64::MIN, i64::MAX];
-        let mut bytes = Vec::new();
+        let mut bytes = Vec::with_capacity(100);
         numbers.iter().for_each(|number| bytes.put(*number));
         signed.iter().for_each(|number| bytes.put_signed(*number));
         bytes.put_hash(u64::MAX - 1);

@@ -4,7 +4,7 @@
 //! The numbers depend on the history of one process, so they decide no order and no count.
 
 use hashbrown::HashTable;
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::xxh3_128;
 
 use super::codec::{Damaged, Put, Reader};
 
@@ -152,7 +152,21 @@ pub(super) struct TextId(pub u32);
 
 /// Names, routes, reasons.
 #[derive(Debug)]
-pub(super) struct Texts(Pool<Box<str>>);
+pub(super) struct Texts(Pool<Text>);
+
+/// A text is known by 128 bits of hash, which no two of them share; that spares a look at the text itself.
+#[derive(Debug)]
+struct Text {
+    high: u64,
+    text: Box<str>,
+}
+
+impl Text {
+    fn hash(text: &str) -> (u64, u64) {
+        let hash = xxh3_128(text.as_bytes());
+        (hash as u64, (hash >> 64) as u64)
+    }
+}
 
 impl Default for Texts {
     fn default() -> Self {
@@ -166,7 +180,8 @@ impl Default for Texts {
 impl Texts {
     #[inline]
     pub(super) fn intern(&mut self, text: &str) -> TextId {
-        TextId(self.0.intern(xxh3_64(text.as_bytes()), |known| &**known == text, || Box::from(text)))
+        let (hash, high) = Text::hash(text);
+        TextId(self.0.intern(hash, |known| known.high == high, || Text { high, text: Box::from(text) }))
     }
 
     /// The number of a text that stays for good: what definitions name.
@@ -177,7 +192,7 @@ impl Texts {
     }
 
     pub(super) fn get(&self, id: TextId) -> &str {
-        self.0.get(id.0)
+        &self.0.get(id.0).text
     }
 
     /// A hash of the text itself, the same in every process.
@@ -203,11 +218,15 @@ impl Texts {
     }
 
     pub(super) fn write(&self, log_time_ms: i64, to: &mut Vec<u8>) {
-        self.0.write(log_time_ms, to, |text, to| to.put_bytes(text.as_bytes()));
+        self.0.write(log_time_ms, to, |text, to| to.put_bytes(text.text.as_bytes()));
     }
 
     pub(super) fn read(from: &mut Reader<'_>) -> Result<Self, Damaged> {
-        Pool::read(from, |from| from.text().map(Box::from)).map(Self)
+        Pool::read(from, |from| {
+            let text = from.text()?;
+            Ok(Text { high: Text::hash(text).1, text: Box::from(text) })
+        })
+        .map(Self)
     }
 }
 

@@ -151,18 +151,22 @@ impl Writer<'_> {
         items.iter().for_each(|item| write(item, self));
     }
 
+    #[inline]
     fn time(&mut self, time_ms: i64) {
         self.bytes.put_signed(time_ms - self.base_ms);
     }
 
+    #[inline]
     fn text(&mut self, text: TextId) {
         self.bytes.put(u64::from(text.0));
     }
 
+    #[inline]
     fn context(&mut self, context: ContextId) {
         self.bytes.put(u64::from(context.0));
     }
 
+    #[inline]
     fn order(&mut self, (time_ms, sequence, place, hash): &Order) {
         self.time(*time_ms);
         self.bytes.put(*sequence);
@@ -170,15 +174,18 @@ impl Writer<'_> {
         self.bytes.extend_from_slice(&hash.to_le_bytes());
     }
 
+    #[inline]
     fn due(&mut self, due_ms: Option<i64>) {
         self.bytes.push(u8::from(due_ms.is_some()));
         due_ms.into_iter().for_each(|due_ms| self.time(due_ms));
     }
 
+    #[inline]
     fn value(&mut self, value: Option<Value>) {
         self.bytes.put(value.map_or(0, |value| value.scaled() + 1));
     }
 
+    #[inline]
     fn mark(&mut self, mark: &Mark) {
         let (code, step) = match mark.role {
             Role::Start => (0, None),
@@ -200,6 +207,7 @@ impl Writer<'_> {
         self.context(mark.context);
     }
 
+    #[inline]
     fn revision(&mut self, revision: &Revision) {
         self.bytes.push(u8::from(revision.success));
         self.text(revision.journey);
@@ -215,6 +223,7 @@ impl Writer<'_> {
         self.context(revision.context);
     }
 
+    #[inline]
     fn first(&mut self, first: &First) {
         match first {
             First::None => self.bytes.push(0),
@@ -248,33 +257,39 @@ impl Resting<'_> {
         Ok(())
     }
 
+    #[inline]
     fn time(&mut self) -> Result<i64, Damaged> {
         Ok(self.base_ms.wrapping_add(self.bytes.signed()?))
     }
 
+    #[inline]
     fn text(&mut self) -> Result<TextId, Damaged> {
         self.bytes.small().map(TextId)
     }
 
+    #[inline]
     fn context(&mut self) -> Result<ContextId, Damaged> {
         self.bytes.small().map(ContextId)
     }
 
+    #[inline]
     fn order(&mut self) -> Result<Order, Damaged> {
         let (time_ms, sequence, place) = (self.time()?, self.bytes.number()?, self.bytes.small()?);
-        let hash = [self.bytes.byte()?, self.bytes.byte()?, self.bytes.byte()?, self.bytes.byte()?];
-        Ok((time_ms, sequence, place, u32::from_le_bytes(hash)))
+        Ok((time_ms, sequence, place, self.bytes.half_hash()?))
     }
 
+    #[inline]
     fn due(&mut self) -> Result<Option<i64>, Damaged> {
         if self.bytes.byte()? == 0 { Ok(None) } else { self.time().map(Some) }
     }
 
+    #[inline]
     fn value(&mut self) -> Result<Option<Value>, Damaged> {
         let Some(scaled) = self.bytes.number()?.checked_sub(1) else { return Ok(None) };
         Value::from_scaled(scaled).map(Some).map_err(|_| self.bytes.damaged())
     }
 
+    #[inline]
     fn mark(&mut self) -> Result<Mark, Damaged> {
         let code = self.bytes.byte()?;
         let role = match code >> 1 {
@@ -302,6 +317,7 @@ impl Resting<'_> {
         })
     }
 
+    #[inline]
     fn revision(&mut self) -> Result<Revision, Damaged> {
         Ok(Revision {
             success: self.bytes.byte()? == 1,
@@ -319,6 +335,7 @@ impl Resting<'_> {
         })
     }
 
+    #[inline]
     fn first(&mut self) -> Result<First, Damaged> {
         match self.bytes.byte()? {
             0 => Ok(First::None),
