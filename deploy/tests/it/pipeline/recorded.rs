@@ -14,7 +14,8 @@ const VALUES: &str = "SELECT journey, route, outcome, toString(latency) AS laten
 
 const DUPLICATES: &str = "SELECT sum(reasons['duplicate']) AS duplicates FROM sli.batches";
 
-const FARO_JOURNEYS: [&str; 12] = [
+const FARO_JOURNEYS: [&str; 13] = [
+    "studyapp-web error-free-sessions  1 1 0 1 exception TypeError",
     "studyapp-web exceptions  2 2 1 1 exception TypeError",
     "studyapp-web http-calls /api/answers/fail 1 1 0 1 http 503 /api/answers/fail",
     "studyapp-web http-calls /api/lectures/:id 1 1 1 0 ",
@@ -40,6 +41,7 @@ async fn faro_pages_count_once_on_the_page_that_was_measured() {
     }
     until(&stack, JOURNEYS, &FARO_JOURNEYS).await;
     let values = [
+        "error-free-sessions  failure \\N",
         "exceptions  failure \\N",
         "exceptions  success \\N",
         "http-calls /api/answers/fail failure \\N",
