@@ -13,7 +13,7 @@
 use std::sync::Arc;
 
 use schema::beacon::Beacon;
-use schema::definition::DefinitionSet;
+use schema::definition::{DefinitionSet, EngineSettings};
 use schema::record::{Record, RecordError};
 
 mod attempt;
@@ -119,6 +119,7 @@ pub struct Engine {
     topic: String,
     partition: i32,
     plan: Option<Plan>,
+    without_definitions: EngineSettings,
     log_time_ms: i64,
     position: Option<i64>,
     emit_from: i64,
@@ -147,6 +148,7 @@ impl Engine {
             topic,
             partition,
             plan: None,
+            without_definitions: EngineSettings::default(),
             log_time_ms: 0,
             position: None,
             emit_from: i64::MIN,
@@ -244,8 +246,7 @@ impl Engine {
         if self.open.records == 0 || changes_definitions {
             return self.open.records > 0;
         }
-        let Some(plan) = &self.plan else { return false };
-        let settings = &plan.set.settings;
+        let settings = self.settings();
         let interval = log_time_ms.div_euclid(settings.flush_interval_ms);
         let idle_intervals = interval - self.open.first_interval;
         let interval_ended = interval > self.open.last_interval
@@ -258,7 +259,7 @@ impl Engine {
     /// Counts the record's offset, and those that are missing before it, into the open batch.
     fn open_for(&mut self, offset: i64, log_time_ms: i64) {
         let expected = self.position.unwrap_or(offset);
-        let interval = log_time_ms.div_euclid(self.flush_interval_ms());
+        let interval = log_time_ms.div_euclid(self.settings().flush_interval_ms);
         if self.open.records == 0 {
             self.open.first_offset = expected;
             self.open.first_interval = interval;
@@ -268,8 +269,10 @@ impl Engine {
         self.open.records += 1;
     }
 
-    fn flush_interval_ms(&self) -> i64 {
-        self.plan.as_ref().map_or(1, |plan| plan.set.settings.flush_interval_ms)
+    /// Those of the active definition set; the defaults before there is one, so that what cannot be counted is
+    /// told all the same.
+    fn settings(&self) -> &EngineSettings {
+        self.plan.as_ref().map_or(&self.without_definitions, |plan| &plan.set.settings)
     }
 
     /// Moves log time and settles what is due.
@@ -285,7 +288,7 @@ impl Engine {
         self.open.definitions.push(Arc::clone(&set));
         let plan = self.plan.insert(Plan::new(set, &mut self.pools.texts));
         self.sessions.change_rules(self.log_time_ms, plan, &mut self.pools);
-        let interval = self.log_time_ms.div_euclid(self.flush_interval_ms());
+        let interval = self.log_time_ms.div_euclid(self.settings().flush_interval_ms);
         (self.open.first_interval, self.open.last_interval) = (interval, interval);
     }
 

@@ -45,8 +45,7 @@ pub(super) fn build(
     next_offset: i64,
     replay: ReplayPoint,
 ) -> Batch {
-    let without_definitions = EngineSettings::default();
-    let settings = engine.plan.as_ref().map_or(&without_definitions, |plan| &plan.set.settings);
+    let settings = engine.settings();
     let pools = &engine.pools;
     let bounds = Bounds::new(cells, engine.plan.as_ref(), settings, pools);
     let folded = Folded::new(cells, engine.plan.as_ref(), &bounds, pools);

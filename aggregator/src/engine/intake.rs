@@ -9,7 +9,7 @@ use super::Arrival;
 use super::attempt::Outcome;
 use super::cells::{Attempt, Cells, Place, SeenId};
 use super::context::Pools;
-use super::plan::{AppPlan, Binding, Meaning, Plan, Role, runs_on};
+use super::plan::{AppPlan, Binding, Meaning, Plan, Role};
 use super::pool::TextId;
 use super::session::{Activity, FirstAttempt, Mark, Order, Repeat, Revision, Session};
 use super::settle::ARRIVED_LATE_MS;
@@ -116,6 +116,11 @@ impl Intake<'_> {
                 reason: self.reason_of(event),
                 ..self.mark(TextId::EMPTY, order, Role::Interruption { recoverable })
             };
+            if session.has_settled_any(order.0) {
+                // It would have interrupted an attempt that has been counted; others may be open.
+                let log_time_ms = self.arrival.log_time_ms;
+                self.cells.mark_not_counted(context, log_time_ms, "late");
+            }
             self.push_mark(session, mark);
         }
     }
@@ -125,7 +130,7 @@ impl Intake<'_> {
         let Happening { event, name, order } = *happening;
         let mut whole_of = None;
         for binding in self.app.bindings(name, event) {
-            if !runs_on(&self.plan.set.journeys[binding.journey], &self.arrival.beacon.platform) {
+            if !self.plan.set.journeys[binding.journey].runs_on(&self.arrival.beacon.platform) {
                 continue;
             }
             self.cells.matched(seen, binding.name);
@@ -174,7 +179,7 @@ impl Intake<'_> {
             if definition.attempt != AttemptKind::Journey {
                 return self.event_not_counted("journey_of_one_event");
             }
-            if !runs_on(definition, &self.arrival.beacon.platform) {
+            if !definition.runs_on(&self.arrival.beacon.platform) {
                 return self.event_not_counted("other_platform");
             }
         }

@@ -136,10 +136,10 @@ impl Plan {
         self.app(app).journey(name).map(|at| &self.set.journeys[at])
     }
 
-    /// How long a session without records is remembered: longer than a repeated beacon can come, and longer
-    /// than any attempt of it can stay open.
+    /// How long a session without records is remembered: longer than a repeated beacon can come and any attempt of
+    /// it can stay open, so that what is as late as a repeat may be still finds its session.
     pub(super) fn session_horizon_ms(&self, is_web: bool) -> i64 {
-        self.duplicate_horizon_ms(is_web).max(self.open_horizon_ms())
+        self.duplicate_horizon_ms(is_web) + self.open_horizon_ms()
     }
 
     /// How long after its last record a session can have anything open: an attempt settles at its deadline and
@@ -258,9 +258,4 @@ impl AppPlan {
         let bindings = self.by_event.get(&name).map_or(&[][..], Vec::as_slice);
         bindings.iter().filter(|binding| binding.matcher.conditions_hold(event))
     }
-}
-
-/// Whether a journey is defined for a platform.
-pub(super) fn runs_on(journey: &Journey, platform: &str) -> bool {
-    journey.platforms.is_empty() || journey.platforms.iter().any(|name| name == platform)
 }

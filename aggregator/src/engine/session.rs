@@ -294,6 +294,11 @@ impl Session {
         })
     }
 
+    /// Whether an attempt of any journey that covered this time has settled.
+    pub(super) fn has_settled_any(&self, time_ms: i64) -> bool {
+        self.settled.iter().any(|settled| (settled.start_ms..=settled.end_ms).contains(&time_ms))
+    }
+
     pub(super) fn settle(&mut self, settled: Settled) {
         if self.settled.len() == SETTLED_MAX {
             self.settled.remove(0);

@@ -5,7 +5,7 @@ use schema::value::Value;
 use super::attempt::{Draft, Outcome, Verdict, form};
 use super::cells::{Attempt, Cells, Place};
 use super::context::Pools;
-use super::plan::{Plan, Role, Rules, runs_on};
+use super::plan::{Plan, Role, Rules};
 use super::pool::TextId;
 use super::session::{DueFirst, FirstAttempt, Mark, Revision, Session, Settled};
 
@@ -306,7 +306,7 @@ impl Settling<'_> {
             start.due_ms = None;
             let context = self.pools.contexts.get(start.context);
             for (journey, at) in self.plan.app(&context.app).of_sessions() {
-                if runs_on(&self.plan.set.journeys[*at], &context.platform) {
+                if self.plan.set.journeys[*at].runs_on(&context.platform) {
                     start.journeys.push(*journey);
                     self.cells.session_started(&self.place(*journey, &first), start.weight);
                 }

@@ -379,3 +379,12 @@ fn bots_environments_and_damage_are_counted_by_name() {
     }
     assert!(!totals.contains_key("watch  0 attempts"));
 }
+
+#[test]
+fn what_comes_before_any_definitions_is_told_and_not_counted() {
+    let mut log = vec![beacon_entry(0, &beacon("b", "s", "web", vec![event(0, "open", &[])]))];
+    log.extend((1..100).map(|second| tick(second * 1_000)));
+    let batches = play(&log, None);
+    assert_eq!(totals(&batches).get("records no_definitions"), Some(&1));
+    assert_eq!(batches[0].row.definition_set, "");
+}
