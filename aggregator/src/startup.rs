@@ -78,8 +78,11 @@ impl Aggregator {
         let bound = admin::bind(admin, config.admin_listen)
             .map_err(|source| StartError::Listen { address: config.admin_listen, source })?;
         tokio::spawn(bound.server);
+        status.waits_for(Some("kafka and the topic of the log".into()));
         let partitions = checks::check_log(&config.kafka).await?;
+        status.waits_for(Some("clickhouse and its tables".into()));
         checks::check_tables(&clickhouse, &config.kafka.topic, partitions, timeouts).await?;
+        status.waits_for(None);
 
         let prober = tokio::spawn(probe(clickhouse.clone(), Arc::clone(&status)));
         let runtime = Handle::current();

@@ -47,9 +47,29 @@ impl PartitionStatus {
 #[derive(Debug, Default)]
 pub struct Status(Mutex<Inner>);
 
+/// How often partitions came and went.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Rebalances {
+    /// The group gave partitions, or said that there are none for this process.
+    pub assigned: u64,
+    /// The group took them back.
+    pub revoked: u64,
+    /// This process dropped its state and looked its partitions up again: after a pause, or when the log had lost what
+    /// it needed.
+    pub begun_anew: u64,
+}
+
+impl Rebalances {
+    /// With their names in metrics.
+    pub fn named(self) -> [(&'static str, u64); 3] {
+        [("assigned", self.assigned), ("revoked", self.revoked), ("begun_anew", self.begun_anew)]
+    }
+}
+
 #[derive(Debug, Default)]
 struct Inner {
     joined: bool,
+    rebalances: Rebalances,
     waiting_for: Option<String>,
     partitions: BTreeMap<i32, PartitionStatus>,
     /// What fails at ClickHouse, since when, and why: an insert's token, or the empty text for the ping.
@@ -65,12 +85,38 @@ impl Inner {
         self.partitions.clear();
         self.clickhouse_failures.retain(|what, _| what == PING);
     }
+
+    /// Everything that keeps the process from its work, for people.
+    fn problems(&self, now: Instant) -> Vec<String> {
+        let mut problems = Vec::new();
+        if let Some((since, detail)) = self.clickhouse_failures.values().min_by_key(|(since, _)| *since) {
+            let failing = now.duration_since(*since);
+            if failing >= CLICKHOUSE_GRACE {
+                problems.push(format!("clickhouse has failed for {} s: {detail}", failing.as_secs()));
+            }
+        }
+        if let Some(what) = &self.waiting_for {
+            problems.push(format!("waits for {what}"));
+        } else if !self.joined {
+            problems.push("the consumer group has not assigned partitions yet".into());
+        }
+        let replaying = self.partitions.iter().filter(|(_, status)| status.is_replaying());
+        problems.extend(replaying.map(|(partition, status)| {
+            format!("partition {partition} replays: offset {} of {}", status.position, status.replay_until)
+        }));
+        problems
+    }
 }
 
 impl Status {
     /// The group assigned these partitions; they begin when their starting points are known.
     pub fn assigned(&self, partitions: &[i32]) {
         let mut inner = self.lock();
+        if inner.joined {
+            inner.rebalances.begun_anew += 1;
+        } else {
+            inner.rebalances.assigned += 1;
+        }
         inner.joined = true;
         inner.drop_partitions();
         inner.waiting_for = (!partitions.is_empty()).then(|| "the starting points of its partitions".into());
@@ -80,10 +126,17 @@ impl Status {
     pub fn revoked(&self) {
         let mut inner = self.lock();
         inner.joined = false;
+        inner.rebalances.revoked += 1;
+        inner.waiting_for = None;
         inner.drop_partitions();
     }
 
-    /// What the start of the partitions waits for.
+    /// How often partitions came and went.
+    pub fn rebalances(&self) -> Rebalances {
+        self.lock().rebalances
+    }
+
+    /// What the start of the process or of its partitions waits for.
     pub fn waits_for(&self, what: Option<String>) {
         self.lock().waiting_for = what;
     }
@@ -130,28 +183,8 @@ impl Status {
     }
 
     fn readiness_at(&self, now: Instant) -> Result<(), String> {
-        let inner = self.lock();
-        if let Some((since, detail)) = inner.clickhouse_failures.values().min_by_key(|(since, _)| *since) {
-            let failing = now.duration_since(*since);
-            if failing >= CLICKHOUSE_GRACE {
-                return Err(format!("clickhouse has failed for {} s: {detail}", failing.as_secs()));
-            }
-        }
-        if !inner.joined {
-            return Err("the consumer group has not assigned partitions yet".into());
-        }
-        if let Some(what) = &inner.waiting_for {
-            return Err(format!("waits for {what}"));
-        }
-        for (partition, status) in &inner.partitions {
-            if status.is_replaying() {
-                return Err(format!(
-                    "partition {partition} replays: offset {} of {}",
-                    status.position, status.replay_until
-                ));
-            }
-        }
-        Ok(())
+        let problems = self.lock().problems(now);
+        if problems.is_empty() { Ok(()) } else { Err(problems.join("; ")) }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -175,7 +208,27 @@ mod tests {
         status.update(0, PartitionStatus { position: 5, replay_until: 5, ..PartitionStatus::default() });
         assert_eq!(status.readiness(), Ok(()));
         status.revoked();
-        assert!(status.readiness().is_err());
+        assert_eq!(status.readiness(), Err("the consumer group has not assigned partitions yet".into()));
+        assert_eq!(status.rebalances(), Rebalances { assigned: 1, revoked: 1, begun_anew: 0 });
+    }
+
+    #[test]
+    fn everything_that_is_wrong_is_said() {
+        let status = Status::default();
+        status.waits_for(Some("kafka and the topic of the log".into()));
+        assert_eq!(status.readiness(), Err("waits for kafka and the topic of the log".into()));
+        status.assigned(&[]);
+        for partition in [1, 2] {
+            status.update(partition, PartitionStatus { replay_until: 5, ..PartitionStatus::default() });
+        }
+        let began = clock::monotonic();
+        status.clickhouse_failed("token", "refused", began);
+        assert_eq!(
+            status.readiness_at(began + CLICKHOUSE_GRACE),
+            Err("clickhouse has failed for 10 s: refused; partition 1 replays: offset 0 of 5; \
+                 partition 2 replays: offset 0 of 5"
+                .into())
+        );
     }
 
     #[test]
