@@ -52,11 +52,32 @@ pub struct KafkaConfig {
     pub topic: String,
     /// Where undecodable records are kept.
     pub rejects_topic: String,
+    /// Compacted topic of the engines' snapshots, with as many partitions as the log; empty for none.
+    pub snapshots_topic: String,
+    /// When snapshots are made.
+    pub snapshots: SnapshotsConfig,
     /// Consumer group.
     pub group: String,
     /// Any other property of librdkafka, such as those of TLS and SASL.
     #[serde(deserialize_with = "flat_text")]
     pub properties: BTreeMap<String, String>,
+}
+
+/// When a partition's engine is written to the topic of snapshots: after enough records or enough time since the last
+/// one, if a replay would be long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SnapshotsConfig {
+    /// Records of the partition between two snapshots: a start replays about as many. A replay takes some seconds for a
+    /// million records.
+    #[serde(deserialize_with = "count")]
+    pub interval_records: u64,
+    /// Seconds of log time between two snapshots, for partitions with fewer records.
+    #[serde(deserialize_with = "count")]
+    pub interval_s: u64,
+    /// Records that a start would have to replay before a snapshot is worth its bytes.
+    #[serde(deserialize_with = "count")]
+    pub replay_records_min: u64,
 }
 
 /// How ClickHouse is reached.
@@ -93,9 +114,17 @@ impl Default for KafkaConfig {
             brokers: "127.0.0.1:9092".into(),
             topic: "rum.beacons".into(),
             rejects_topic: "rum.rejects".into(),
+            snapshots_topic: "rum.snapshots".into(),
+            snapshots: SnapshotsConfig::default(),
             group: "sli-aggregator".into(),
             properties: BTreeMap::new(),
         }
+    }
+}
+
+impl Default for SnapshotsConfig {
+    fn default() -> Self {
+        Self { interval_records: 500_000, interval_s: 600, replay_records_min: 100_000 }
     }
 }
 
@@ -185,6 +214,21 @@ impl Config {
         if kafka.topic == kafka.rejects_topic {
             return refuse("kafka.rejects_topic", &kafka.rejects_topic, "must not be the log itself");
         }
+        let snapshots = &kafka.snapshots_topic;
+        if !snapshots.is_empty() && !is_topic_name(snapshots) {
+            return refuse("kafka.snapshots_topic", snapshots, "want a name of a topic, or nothing");
+        }
+        if [&kafka.topic, &kafka.rejects_topic].contains(&snapshots) {
+            return refuse("kafka.snapshots_topic", snapshots, "must be a topic of its own");
+        }
+        for (key, value) in [
+            ("kafka.snapshots.interval_records", kafka.snapshots.interval_records),
+            ("kafka.snapshots.interval_s", kafka.snapshots.interval_s),
+        ] {
+            if value == 0 {
+                return refuse(key, "0", "want 1 or more");
+            }
+        }
         if kafka.group.is_empty() {
             return refuse("kafka.group", "", "must not be empty");
         }
@@ -232,6 +276,21 @@ fn shape_error(file: &str, error: figment::Error) -> ConfigError {
         place: if from_environment { environment::NAME.into() } else { file.into() },
         key: error.path.join("."),
         detail: error.kind.to_string(),
+    }
+}
+
+/// A whole number, which the environment gives as text.
+fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Count {
+        Number(u64),
+        Text(String),
+    }
+    let wanted = "want a whole number, 0 or more";
+    match Count::deserialize(deserializer).map_err(|_| serde::de::Error::custom(wanted))? {
+        Count::Number(number) => Ok(number),
+        Count::Text(text) => text.parse().map_err(|_| serde::de::Error::custom(wanted)),
     }
 }
 

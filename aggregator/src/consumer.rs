@@ -10,11 +10,13 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use futures::StreamExt;
 use rdkafka::TopicPartitionList;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::types::RDKafkaRespErr;
 use tokio::runtime::Handle;
+use tokio::sync::OnceCell;
 
 use crate::clock;
 use crate::config::KafkaConfig;
@@ -22,6 +24,7 @@ use crate::control::Control;
 use crate::kafka;
 use crate::progress::{self, Start, StartKind};
 use crate::rejects::Rejects;
+use crate::snapshots::{Cadence, Snapshots};
 use crate::writer::WriterContext;
 
 mod context;
@@ -46,6 +49,8 @@ const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(1);
 const QUIET_PERIOD: Duration = Duration::from_secs(3);
 /// Queued batches may take this long to be written when the process stops; the rest is made again by the next owner.
 const STOP_PERIOD: Duration = Duration::from_secs(20);
+/// Partitions whose starts are looked for at once; each may hold a snapshot in memory twice.
+const LOOKUPS_MAX: usize = 4;
 /// Pause between two tries to find where partitions go on.
 const LOOKUP_DELAY: Duration = Duration::from_secs(1);
 
@@ -112,6 +117,7 @@ pub fn start(context: ConsumerContext, runtime: Handle) -> Result<RunningConsume
         lookup: None,
         owned: Vec::new(),
         partitions: BTreeMap::new(),
+        snapshots: Arc::default(),
         messages: Messages::with_capacity(MESSAGES_MAX),
         housekept_at: now,
         stop_by: None,
@@ -137,6 +143,8 @@ struct Loop {
     owned: Vec<i32>,
     /// Those of them that have begun.
     partitions: BTreeMap<i32, Partition>,
+    /// The topic of snapshots, once it was looked at, if there is one.
+    snapshots: Arc<OnceCell<Option<Snapshots>>>,
     messages: Messages,
     housekept_at: Instant,
     stop_by: Option<Instant>,
@@ -222,9 +230,12 @@ impl Loop {
             return;
         }
         self.lookup = Some(self.runtime.spawn(find_starts(
-            self.context.writer.clone(),
-            Arc::clone(&self.log),
-            self.context.kafka.topic.clone(),
+            Lookup {
+                context: self.context.writer.clone(),
+                log: Arc::clone(&self.log),
+                kafka: self.context.kafka.clone(),
+                snapshots: Arc::clone(&self.snapshots),
+            },
             self.owned.clone(),
             self.assignment,
             self.events.clone(),
@@ -249,9 +260,13 @@ impl Loop {
                 tracing::error!(partition = start.partition, "the partition cannot be read");
                 continue;
             };
-            let writer =
-                partition::spawn_writer(&self.runtime, self.context.writer.clone(), Arc::clone(&self.log));
-            begun.insert(start.partition, Partition::new(topic.clone(), start, queue, writer));
+            let snapshots = self.snapshots.get().and_then(Option::as_ref);
+            let keep = snapshots.map(|topic| topic.of_partition(start.partition, start.snapshot_slot));
+            let settings = self.context.kafka.snapshots;
+            let cadence = keep.is_some().then(|| Cadence::new(settings, start.offset, start.log_time_ms));
+            let (context, log) = (self.context.writer.clone(), Arc::clone(&self.log));
+            let writer = partition::spawn_writer(&self.runtime, context, log, keep);
+            begun.insert(start.partition, Partition::new(start, queue, writer, cadence));
         }
         self.partitions = begun;
         if let Err(error) = self.log.assign(&assignment) {
@@ -347,23 +362,34 @@ impl Loop {
     }
 }
 
-/// Finds where `partitions` go on, however long it takes, and tells the loop.
-async fn find_starts(
+/// What is asked where partitions go on.
+struct Lookup {
     context: WriterContext,
-    log: Arc<BaseConsumer<LogContext>>,
-    topic: String,
-    partitions: Vec<i32>,
-    assignment: u64,
-    events: Sender<Event>,
-) {
-    let mut starts = Vec::with_capacity(partitions.len());
-    for partition in partitions {
+    log: Arc<KafkaConsumer>,
+    kafka: KafkaConfig,
+    snapshots: Arc<OnceCell<Option<Snapshots>>>,
+}
+
+/// Finds where `partitions` go on, however long it takes, and tells the loop.
+async fn find_starts(lookup: Lookup, partitions: Vec<i32>, assignment: u64, events: Sender<Event>) {
+    let metrics = &lookup.context.metrics;
+    let snapshots =
+        lookup.snapshots.get_or_init(|| Snapshots::open(&lookup.kafka, Arc::clone(metrics))).await;
+    let starts = futures::stream::iter(partitions)
+        .map(|partition| lookup.find_start(snapshots.as_ref(), partition))
+        .buffered(LOOKUPS_MAX)
+        .collect()
+        .await;
+    // The receiver is gone when the process stops.
+    let _ = events.send(Event::Started(assignment, starts));
+}
+
+impl Lookup {
+    async fn find_start(&self, snapshots: Option<&Snapshots>, partition: i32) -> Start {
+        let Self { context, log, kafka, .. } = self;
         loop {
-            match progress::find_start(&context.clickhouse, &log, &topic, partition).await {
-                Ok(start) => {
-                    starts.push(start);
-                    break;
-                }
+            match progress::find_start(&context.clickhouse, log, snapshots, &kafka.topic, partition).await {
+                Ok(start) => return start,
                 Err(error) => {
                     tracing::warn!(partition, %error, "cannot find where the partition goes on, trying again");
                     context.status.waits_for(Some(format!("the start of partition {partition}: {error}")));
@@ -372,17 +398,16 @@ async fn find_starts(
             }
         }
     }
-    // The receiver is gone when the process stops.
-    let _ = events.send(Event::Started(assignment, starts));
 }
 
 fn tell_start(topic: &str, start: &Start) {
     let (partition, offset) = (start.partition, start.offset);
-    let next_offset = start.resume.as_ref().map(|resume| resume.next_offset);
+    let next_offset = start.next_offset;
     match start.kind {
         StartKind::Fresh => tracing::info!(topic, partition, offset, "starting: no batch yet"),
         StartKind::Resumed => {
-            tracing::info!(topic, partition, offset, next_offset, "going on, replaying first")
+            let from = if start.from_snapshot { "snapshot" } else { "replay" };
+            tracing::info!(topic, partition, offset, next_offset, from, "going on, replaying first")
         }
         StartKind::StateIncomplete => tracing::error!(
             topic,

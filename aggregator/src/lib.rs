@@ -3,7 +3,7 @@
 //!
 //! [`engine`] decides everything and is a pure function of the log. The rest are its edges: [`consumer`] feeds it and
 //! [`writer`] writes its batches by the protocol that makes them count once; [`progress`] says where a partition
-//! goes on, [`checks`] what must hold before anything starts, [`control`] writes to the log what is not a
+//! goes on, [`snapshots`] shortens the way there, [`checks`] what must hold before anything starts, [`control`] writes to the log what is not a
 //! beacon, and [`admin`] answers people and machines. It accepts no traffic; that is `ingest`'s.
 
 pub mod admin;
@@ -20,6 +20,7 @@ pub mod metrics;
 pub mod progress;
 pub mod records;
 pub mod rejects;
+pub mod snapshots;
 pub mod startup;
 pub mod status;
 pub mod writer;

@@ -38,7 +38,12 @@ Configuration, with its defaults:
   brokers = \"127.0.0.1:9092\"
   topic = \"rum.beacons\"
   rejects_topic = \"rum.rejects\"
+  snapshots_topic = \"rum.snapshots\" # empty for none
   group = \"sli-aggregator\"
+  [kafka.snapshots]
+  interval_records = 500000
+  interval_s = 600
+  replay_records_min = 100000
   [kafka.properties]                # any property of librdkafka
   [clickhouse]
   url = \"http://127.0.0.1:8123\"

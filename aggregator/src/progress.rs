@@ -1,4 +1,6 @@
-//! Where a partition goes on: the last row of `sli.batches` against what the log still holds.
+//! Where a partition goes on: the last row of `sli.batches` against what the log still holds, and the newest snapshot
+//! that fits both. The decision itself is pure and public; keeping and finding snapshots is left to
+//! [`crate::snapshots`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +12,8 @@ use schema::definition::DefinitionSet;
 use serde::Deserialize;
 
 use crate::clickhouse::{ClickHouse, ClickHouseError};
-use crate::engine::Resume;
+use crate::engine::{Engine, Resume};
+use crate::snapshots::{Found, Slot, Snapshots, Wanted};
 
 mod decision;
 
@@ -18,17 +21,25 @@ pub use decision::{Beginning, Held, LastBatch, Mark, Misfit, StartKind, State, d
 
 const BROKER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Where to start reading, and what state the engine begins with.
-#[derive(Debug, Clone)]
+/// Where to start reading, and the engine to begin with.
+#[derive(Debug)]
 pub struct Start {
     /// Partition.
     pub partition: i32,
     /// First offset to read.
     pub offset: i64,
-    /// What the engine resumes; nothing for a log without history.
-    pub resume: Option<Resume>,
+    /// Log time before that offset, ms; 0 for a log without history.
+    pub log_time_ms: i64,
+    /// First offset that no batch holds yet; records before only rebuild state.
+    pub next_offset: i64,
+    /// The state before `offset`.
+    pub engine: Engine,
     /// How it starts.
     pub kind: StartKind,
+    /// Whether the state comes from a snapshot.
+    pub from_snapshot: bool,
+    /// Where the next snapshot is to be written.
+    pub snapshot_slot: Slot,
 }
 
 /// Why a starting point could not be found yet.
@@ -61,44 +72,65 @@ pub enum ProgressError {
     Interrupted(i32),
 }
 
-/// Finds where `partition` goes on.
+/// Finds where `partition` goes on, and the newest snapshot that shortens the way.
 ///
 /// That something was lost is believed only when a second look finds the same batch: the log is asked first, and
 /// between both questions another owner may have written on, or the log deleted what the batch before still needed.
 ///
 /// # Errors
-/// When ClickHouse or Kafka does not answer, or what is stored cannot be read; to be tried again.
+/// When ClickHouse or Kafka does not answer, or what is stored cannot be read; to be tried again. Nothing about
+/// snapshots is an error.
 pub async fn find_start<C: ConsumerContext + 'static>(
     clickhouse: &ClickHouse,
     log: &Arc<BaseConsumer<C>>,
+    snapshots: Option<&Snapshots>,
     topic: &str,
     partition: i32,
 ) -> Result<Start, ProgressError> {
     let mut doubted = None;
-    let beginning = loop {
+    let (last, held, without) = loop {
         let (low, high) = watermarks(log, topic, partition).await?;
         let last = last_batch(clickhouse, topic, partition).await?;
         let newer = match &last {
             Some(last) => first_newer(log, topic, partition, last.log_time_ms).await?,
             None => None,
         };
-        let beginning = decide(last.as_ref(), Held { low, high, newer }, None);
+        let held = Held { low, high, newer };
+        let beginning = decide(last.as_ref(), held, None);
         if !beginning.kind.is_loss() || doubted == last {
-            break beginning;
+            break (last, held, beginning);
         }
         doubted = last;
     };
-    let Beginning { offset, kind, state } = beginning;
-    let resume = match state {
-        State::Nothing | State::Snapshot { .. } => None,
-        State::Replay { replay_from, log_time_ms, definition_set, next_offset } => Some(Resume {
-            replay_from,
-            replay_log_time_ms: log_time_ms,
-            replay_definitions: definitions(clickhouse, &definition_set).await?,
-            next_offset,
-        }),
+    let found = match (snapshots, &last, without.kind) {
+        (Some(snapshots), Some(last), StartKind::Resumed | StartKind::StateIncomplete) => {
+            let last = last.clone();
+            snapshots.find(Wanted { topic: topic.into(), partition, last, held }).await
+        }
+        (None, ..) | (_, None, _) => Found::default(),
+        (_, _, StartKind::Fresh | StartKind::RecordsLost | StartKind::WentBack) => Found::default(),
     };
-    Ok(Start { partition, offset, resume, kind })
+    let (mark, restored) = found.restored.unzip();
+    let Beginning { offset, kind, state } = decide(last.as_ref(), held, mark);
+    let from_snapshot = matches!(state, State::Snapshot { .. });
+    let (next_offset, log_time_ms, engine) = match state {
+        State::Nothing => (offset, 0, Engine::new(topic.into(), partition, None)),
+        State::Snapshot { mark, next_offset } => {
+            let engine = restored.ok_or(ProgressError::Interrupted(partition))?;
+            (next_offset, mark.log_time_ms, engine)
+        }
+        State::Replay { replay_from, log_time_ms, definition_set, next_offset } => {
+            let resume = Resume {
+                replay_from,
+                replay_log_time_ms: log_time_ms,
+                replay_definitions: definitions(clickhouse, &definition_set).await?,
+                next_offset,
+            };
+            (next_offset, log_time_ms, Engine::new(topic.into(), partition, Some(resume)))
+        }
+    };
+    let snapshot_slot = found.next_slot;
+    Ok(Start { partition, offset, log_time_ms, next_offset, engine, kind, from_snapshot, snapshot_slot })
 }
 
 async fn watermarks<C: ConsumerContext + 'static>(

@@ -16,9 +16,10 @@ use tokio::sync::mpsc;
 use crate::clickhouse::{ClickHouse, Insert};
 use crate::clock;
 use crate::consumer::KafkaConsumer;
-use crate::engine::Batch;
+use crate::engine::{Batch, Snapshot};
 use crate::lease::Lease;
 use crate::metrics::Metrics;
+use crate::snapshots::PartitionSnapshots;
 use crate::status::Status;
 
 pub mod inserts;
@@ -44,17 +45,27 @@ pub struct WriterContext {
     pub lease: Arc<Lease>,
 }
 
-/// Writes what comes by `batches` until the sender is gone.
+/// A batch on its way, with the state at its end when that is to be kept.
+pub(crate) type Queued = (Batch, Option<Snapshot>);
+
+/// Writes what comes by `batches` until the sender is gone. A snapshot follows its batch's row and holds up nothing.
 pub(crate) async fn write_all(
     context: WriterContext,
-    mut batches: mpsc::Receiver<Batch>,
+    mut batches: mpsc::Receiver<Queued>,
     log: Arc<KafkaConsumer>,
+    mut snapshots: Option<PartitionSnapshots>,
 ) {
-    while let Some(batch) = batches.recv().await {
+    while let Some((batch, snapshot)) = batches.recv().await {
         write(&context, &batch).await;
         context.metrics.count_batch(&batch.row);
         context.status.batch_written(&batch.row, clock::wall_ms());
         commit(&log, &batch);
+        if let (Some(snapshots), Some(snapshot)) = (&mut snapshots, snapshot) {
+            snapshots.keep(snapshot).await;
+        }
+    }
+    if let Some(snapshots) = &mut snapshots {
+        snapshots.finish().await;
     }
 }
 

@@ -33,7 +33,7 @@ pub async fn topics(kafka: &ExistingKafka, partitions: i32, progress: Progress) 
     })
     .await?;
     topic::create(&kafka.brokers, &kafka.properties, partitions).await?;
-    step.done(format_args!("{} and {} are there", topic::BEACONS, topic::REJECTS));
+    step.done(format_args!("{}, {} and {} are there", topic::BEACONS, topic::REJECTS, topic::SNAPSHOTS));
     Ok(())
 }
 

@@ -15,8 +15,15 @@ pub const BEACONS: &str = "rum.beacons";
 /// Topic of the records that could not be decoded.
 pub const REJECTS: &str = "rum.rejects";
 
+/// Topic of the engines' snapshots; a partition belongs to that of the same number of the records.
+pub const SNAPSHOTS: &str = "rum.snapshots";
+
 /// How long the topics keep records: an aggregator that was away for a week loses nothing.
 const RETENTION_MS: &str = "604800000";
+/// Bytes of a segment of snapshots: only segments that are full, or older than [`SNAPSHOT_SEGMENT_MS`], are compacted.
+const SNAPSHOT_SEGMENT_BYTES: &str = "67108864";
+/// Older snapshots are of no use, so what was overwritten goes within about two hours.
+const SNAPSHOT_SEGMENT_MS: &str = "3600000";
 /// Longest wait for an answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// How often the topics are asked for: a broker that has just started may not answer the first time, and what
@@ -53,10 +60,16 @@ pub async fn create(
         .set("retention.ms", RETENTION_MS)
         .set("retention.bytes", "-1");
     let rejects = NewTopic::new(REJECTS, 1, REPLICATION_OF_BROKER).set("retention.ms", RETENTION_MS);
+    let snapshots = NewTopic::new(SNAPSHOTS, partitions, REPLICATION_OF_BROKER)
+        .set("cleanup.policy", "compact")
+        .set("segment.bytes", SNAPSHOT_SEGMENT_BYTES)
+        .set("segment.ms", SNAPSHOT_SEGMENT_MS)
+        .set("max.compaction.lag.ms", SNAPSHOT_SEGMENT_MS)
+        .set("min.cleanable.dirty.ratio", "0.2");
     let options = AdminOptions::new().operation_timeout(Some(TIMEOUT)).request_timeout(Some(TIMEOUT));
     let admin = admin(brokers, properties)?;
     for attempt in 1.. {
-        let failure = match admin.create_topics([&beacons, &rejects], &options).await {
+        let failure = match admin.create_topics([&beacons, &rejects, &snapshots], &options).await {
             Ok(results) => results.into_iter().find_map(|result| match result {
                 Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => None,
                 Err((topic, code)) => Some(format!("{topic}: {code}")),

@@ -24,12 +24,13 @@ fn the_environment_overrides_the_file_and_stays_text() {
             ("AGGREGATOR_CLICKHOUSE__PASSWORD", "007"),
             ("AGGREGATOR_ADMIN_LISTEN", "127.0.0.1:0"),
             ("AGGREGATOR_KAFKA__PROPERTIES__SECURITY_PROTOCOL", "ssl"),
+            ("AGGREGATOR_KAFKA__SNAPSHOTS__INTERVAL_S", "60"),
             ("UNRELATED", "x"),
         ],
     )
     .unwrap();
     assert_eq!((config.clickhouse.password.as_str(), config.clickhouse.user.as_str()), ("007", "u"));
-    assert_eq!(config.admin_listen.port(), 0);
+    assert_eq!((config.admin_listen.port(), config.kafka.snapshots.interval_s), (0, 60));
     let properties: Vec<_> =
         config.kafka.properties.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     assert_eq!(properties, [("security.protocol", "ssl"), ("session.timeout.ms", "6000")]);
@@ -58,6 +59,13 @@ fn a_bad_value_is_refused_with_file_and_key() {
     check("[kafka]\nbrokers = 'no-port'", "kafka.brokers = \"no-port\": want host:port");
     check("[kafka]\ntopic = 'a b'", "kafka.topic = \"a b\": want 1 to 249");
     check("[kafka]\nrejects_topic = 'rum.beacons'", "must not be the log itself");
+    check("[kafka]\nsnapshots_topic = 'rum.rejects'", "must be a topic of its own");
+    check("[kafka]\nsnapshots_topic = 'a b'", "kafka.snapshots_topic = \"a b\": want a name");
+    check("[kafka.snapshots]\ninterval_s = 0", "kafka.snapshots.interval_s = \"0\": want 1 or more");
+    check(
+        "[kafka.snapshots]\ninterval_records = -1",
+        "kafka.snapshots.interval_records: want a whole number",
+    );
     check("[kafka.properties]\n\"group.id\" = 'x'", "kafka.properties = \"group.id\": is set by");
     check("[clickhouse]\nurl = 'localhost'", "clickhouse.url = \"localhost\": want http://host:port");
     check("[clickhouse]\ndatabase = 'a;b'", "clickhouse.database = \"a;b\"");

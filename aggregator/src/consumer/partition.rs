@@ -1,4 +1,4 @@
-//! One partition: its queue, its engine, and the way of its batches to the writer.
+//! One partition: its queue, its engine, and the way of its batches, and of its snapshots, to the writer.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -13,21 +13,27 @@ use tokio::task::JoinHandle;
 use super::context::{KafkaConsumer, LogContext};
 use super::queue::{Messages, PartitionQueue};
 use crate::clock;
-use crate::engine::{Batch, Engine};
+use crate::engine::Engine;
 use crate::progress::Start;
 use crate::rejects::Rejects;
+use crate::snapshots::{Cadence, PartitionSnapshots};
 use crate::status::PartitionStatus;
-use crate::writer::{self, QUEUED_BATCHES_MAX, WriterContext};
+use crate::writer::{self, QUEUED_BATCHES_MAX, Queued, WriterContext};
 
 /// The task that writes a partition's batches, and the way to it.
 pub(super) struct Writer {
-    batches: mpsc::Sender<Batch>,
+    batches: mpsc::Sender<Queued>,
     task: JoinHandle<()>,
 }
 
-pub(super) fn spawn_writer(runtime: &Handle, context: WriterContext, log: Arc<KafkaConsumer>) -> Writer {
+pub(super) fn spawn_writer(
+    runtime: &Handle,
+    context: WriterContext,
+    log: Arc<KafkaConsumer>,
+    snapshots: Option<PartitionSnapshots>,
+) -> Writer {
     let (batches, received) = mpsc::channel(QUEUED_BATCHES_MAX);
-    Writer { batches, task: runtime.spawn(writer::write_all(context, received, log)) }
+    Writer { batches, task: runtime.spawn(writer::write_all(context, received, log, snapshots)) }
 }
 
 /// A partition that is being read.
@@ -40,10 +46,12 @@ pub(super) struct Partition {
     /// Next offset to read.
     position: i64,
     /// Batches that the writer has no room for; nothing is read while there is one.
-    waiting: VecDeque<Batch>,
-    batches: Option<mpsc::Sender<Batch>>,
+    waiting: VecDeque<Queued>,
+    batches: Option<mpsc::Sender<Queued>>,
     writer: JoinHandle<()>,
     last_heard_at: Instant,
+    /// When snapshots are due; never without a topic for them.
+    cadence: Option<Cadence>,
 }
 
 /// Records of one reading.
@@ -55,21 +63,22 @@ pub(super) struct Counts {
 
 impl Partition {
     pub(super) fn new(
-        topic: String,
         start: Start,
         queue: PartitionQueue<LogContext>,
         writer: Writer,
+        cadence: Option<Cadence>,
     ) -> Self {
         Self {
             number: start.partition,
             queue,
-            replay_until: start.resume.as_ref().map_or(start.offset, |resume| resume.next_offset),
+            replay_until: start.next_offset,
             position: start.offset,
-            engine: Engine::new(topic, start.partition, start.resume),
+            engine: start.engine,
             waiting: VecDeque::new(),
             batches: Some(writer.batches),
             writer: writer.task,
             last_heard_at: clock::monotonic(),
+            cadence,
         }
     }
 
@@ -122,7 +131,15 @@ impl Partition {
             self.position = record.offset + 1;
             let outcome = self.engine.record(record);
             if let Some(batch) = outcome.batch {
-                self.waiting.push_back(batch);
+                if let Some(cadence) = &mut self.cadence {
+                    if let Some(snapshot) = &outcome.snapshot {
+                        cadence.made(snapshot.next_offset, snapshot.log_time_ms);
+                    }
+                    if cadence.is_due(batch.row.next_offset, batch.row.replay_from, batch.row.log_time_ms) {
+                        self.engine.snapshot_at_next_cut();
+                    }
+                }
+                self.waiting.push_back((batch, outcome.snapshot));
             }
             if let Some(reject) = outcome.reject.filter(|_| is_new) {
                 rejects.keep(self.number, record, reject);

@@ -59,6 +59,8 @@ pub enum State {
     Nothing,
     /// The snapshot; records before `next_offset` only bring it up to the last batch.
     Snapshot {
+        /// Its place.
+        mark: Mark,
         /// First offset that no batch holds yet.
         next_offset: i64,
     },
@@ -152,7 +154,7 @@ pub fn decide(last: Option<&LastBatch>, held: Held, snapshot: Option<Mark>) -> B
             };
             (offset, state)
         }
-        (_, Some(mark)) => (mark.next_offset, State::Snapshot { next_offset: last.next_offset }),
+        (_, Some(mark)) => (mark.next_offset, State::Snapshot { mark, next_offset: last.next_offset }),
         (_, None) => {
             let state = State::Replay {
                 replay_from: last.replay_from,
@@ -252,7 +254,7 @@ mod tests {
             let mark = Mark { next_offset, log_time_ms };
             assert_eq!(judge(&last(), held, mark), expect, "{mark:?} in {held:?}");
             let beginning = decide(Some(&last()), held, Some(mark));
-            let from_snapshot = beginning.state == State::Snapshot { next_offset: 100 };
+            let from_snapshot = beginning.state == State::Snapshot { mark, next_offset: 100 };
             assert_eq!(from_snapshot, expect.is_ok(), "{mark:?} in {held:?}");
             if expect.is_ok() {
                 assert_eq!((beginning.kind, beginning.offset), (StartKind::Resumed, next_offset));

@@ -2,6 +2,7 @@
 
 use std::process::{Child, Command, Stdio};
 
+use aggregator::config::Config;
 use aggregator::startup::Aggregator;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -56,28 +57,36 @@ async fn while_clickhouse_is_away_reading_pauses_and_nothing_is_lost() {
 }
 
 /// The program itself, so that it can be killed.
-struct Process(Child);
+pub(crate) struct Process(Child);
 
 impl Process {
-    fn start(stand: &Stand) -> Self {
-        let config = stand.config();
+    pub(crate) fn start(config: &Config) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_aggregator"));
         command
             .env("AGGREGATOR_ADMIN_LISTEN", "127.0.0.1:0")
             .env("AGGREGATOR_KAFKA__BROKERS", &config.kafka.brokers)
             .env("AGGREGATOR_KAFKA__TOPIC", &config.kafka.topic)
             .env("AGGREGATOR_KAFKA__REJECTS_TOPIC", &config.kafka.rejects_topic)
+            .env("AGGREGATOR_KAFKA__SNAPSHOTS_TOPIC", &config.kafka.snapshots_topic)
             .env("AGGREGATOR_KAFKA__GROUP", &config.kafka.group)
             .env("AGGREGATOR_CLICKHOUSE__URL", &config.clickhouse.url)
             .env("AGGREGATOR_CLICKHOUSE__PASSWORD", &config.clickhouse.password)
             .stdin(Stdio::null());
+        let snapshots = config.kafka.snapshots;
+        for (name, value) in [
+            ("INTERVAL_RECORDS", snapshots.interval_records),
+            ("INTERVAL_S", snapshots.interval_s),
+            ("REPLAY_RECORDS_MIN", snapshots.replay_records_min),
+        ] {
+            command.env(format!("AGGREGATOR_KAFKA__SNAPSHOTS__{name}"), value.to_string());
+        }
         for (name, value) in &config.kafka.properties {
             command.env(format!("AGGREGATOR_KAFKA__PROPERTIES__{}", name.replace('.', "_")), value);
         }
         Self(command.spawn().unwrap())
     }
 
-    fn signal(&mut self, signal: Signal) -> std::process::ExitStatus {
+    pub(crate) fn signal(&mut self, signal: Signal) -> std::process::ExitStatus {
         kill(Pid::from_raw(self.0.id() as i32), signal).unwrap();
         self.0.wait().unwrap()
     }
@@ -99,14 +108,14 @@ async fn an_owner_that_is_killed_is_followed_without_loss_or_double_count() {
     };
     let mut produced = 0;
     for _ in 0..2 {
-        let mut process = Process::start(&stand);
+        let mut process = Process::start(&stand.config());
         stand.produce_sessions(produced..produced + 300).await;
         produced += 300;
         // Some of them are written, some are on their way.
         wait_for("progress", async || counted().await > produced - 300).await;
         process.signal(Signal::SIGKILL);
     }
-    let mut process = Process::start(&stand);
+    let mut process = Process::start(&stand.config());
     stand.produce_sessions(produced..1_000).await;
     stand.wait_for_sessions(1_000).await;
     assert!(process.signal(Signal::SIGTERM).success());

@@ -7,4 +7,5 @@ mod proxy;
 mod refusals;
 mod rejects;
 mod semantics;
+mod snapshots;
 mod stand;

@@ -34,6 +34,7 @@ pub(crate) struct Stand {
     pub(crate) name: String,
     pub(crate) topic: String,
     pub(crate) rejects_topic: String,
+    pub(crate) snapshots_topic: String,
     pub(crate) clickhouse: ClickHouse,
     pub(crate) producer: FutureProducer,
     pub(crate) stack: Arc<Stack>,
@@ -52,12 +53,15 @@ impl Stand {
     pub(crate) async fn without_definitions(name: &str) -> Self {
         let stack = shared_stack().await;
         let (topic, rejects_topic) = (format!("{name}.beacons"), format!("{name}.rejects"));
+        let snapshots_topic = format!("{name}.snapshots");
         create_topic(&stack, &topic, PARTITIONS, "LogAppendTime").await;
         create_topic(&stack, &rejects_topic, 1, "CreateTime").await;
+        create_topic(&stack, &snapshots_topic, PARTITIONS, "CreateTime").await;
         Self {
             name: name.into(),
             topic,
             rejects_topic,
+            snapshots_topic,
             clickhouse: ClickHouse::new(stack.clickhouse_url(), ADMIN, PASSWORD).unwrap(),
             producer: client(&stack).create().unwrap(),
             stack,
@@ -111,8 +115,10 @@ impl Stand {
                 brokers: self.stack.kafka_brokers().into(),
                 topic: self.topic.clone(),
                 rejects_topic: self.rejects_topic.clone(),
+                snapshots_topic: self.snapshots_topic.clone(),
                 group: format!("{}-aggregator", self.name),
                 properties,
+                ..KafkaConfig::default()
             },
             clickhouse: ClickHouseConfig {
                 url: self.stack.clickhouse_url().into(),
@@ -142,16 +148,20 @@ impl Stand {
     }
 
     fn beacon(&self, session: &str, now_ms: i64, took_ms: u64, outcome: &'static str) -> Vec<u8> {
-        let event = |name: &'static str, time_ms, attributes: Vec<(&'static str, &'static str)>| Event {
-            name: name.into(),
-            time_ms,
-            time_method: TimeMethod::AsSent,
-            time_correction_ms: 0,
-            value: None,
-            attributes: attributes.into_iter().map(|(key, value)| (key.into(), value.into())).collect(),
-        };
+        let events = vec![started(now_ms - took_ms as i64), ended(now_ms, outcome)];
+        self.beacon_of(&format!("beacon-{session}"), session, now_ms, events)
+    }
+
+    /// A beacon with these events.
+    pub(crate) fn beacon_of(
+        &self,
+        id: &str,
+        session: &str,
+        now_ms: i64,
+        events: Vec<Event<'static>>,
+    ) -> Vec<u8> {
         let beacon = Beacon {
-            id: format!("beacon-{session}").into(),
+            id: id.into(),
             app: self.name.as_str().into(),
             environment: "production".into(),
             session: session.into(),
@@ -168,10 +178,7 @@ impl Stand {
             sent_at_ms: None,
             bot: false,
             weight: 1,
-            events: vec![
-                event("journey.start", now_ms - took_ms as i64, vec![("journey", JOURNEY)]),
-                event("journey.end", now_ms, vec![("journey", JOURNEY), ("outcome", outcome)]),
-            ],
+            events,
             rejected: Vec::new(),
         };
         encode_beacon(&beacon, Vec::new())
@@ -242,6 +249,27 @@ impl Stand {
     }
 }
 
+/// The journey begins.
+pub(crate) fn started(time_ms: i64) -> Event<'static> {
+    event("journey.start", time_ms, vec![("journey", JOURNEY)])
+}
+
+/// The journey ends.
+pub(crate) fn ended(time_ms: i64, outcome: &'static str) -> Event<'static> {
+    event("journey.end", time_ms, vec![("journey", JOURNEY), ("outcome", outcome)])
+}
+
+fn event(name: &'static str, time_ms: i64, attributes: Vec<(&'static str, &'static str)>) -> Event<'static> {
+    Event {
+        name: name.into(),
+        time_ms,
+        time_method: TimeMethod::AsSent,
+        time_correction_ms: 0,
+        value: None,
+        attributes: attributes.into_iter().map(|(key, value)| (key.into(), value.into())).collect(),
+    }
+}
+
 /// Waits until `condition` holds.
 pub(crate) async fn wait_for(what: impl Debug, condition: impl AsyncFn() -> bool) {
     let waiting = async {
@@ -270,7 +298,7 @@ pub(crate) async fn shared_stack() -> Arc<Stack> {
     stack
 }
 
-fn client(stack: &Stack) -> ClientConfig {
+pub(crate) fn client(stack: &Stack) -> ClientConfig {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", stack.kafka_brokers()).set("linger.ms", "5");
     config
