@@ -6,6 +6,7 @@ mod exactly_once;
 mod proxy;
 mod refusals;
 mod rejects;
+mod retention;
 mod semantics;
 mod snapshots;
 mod stand;
