@@ -12,8 +12,12 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use schema::definition::DefinitionSet;
 use serde_json::json;
 
+use crate::checks::window::Inserting;
+use crate::checks::{self, CheckError};
+use crate::clickhouse::{ClickHouse, ClickHouseError};
 use crate::clock;
 use crate::control::Control;
+use crate::kafka::GroupTimeouts;
 use crate::metrics::Metrics;
 use crate::status::Status;
 
@@ -28,6 +32,10 @@ pub struct Admin {
     pub status: Arc<Status>,
     /// Writes definition sets to the log.
     pub control: Control,
+    /// Its tables must bear the inserts that a set brings.
+    pub clickhouse: ClickHouse,
+    /// As long as an insert may come twice.
+    pub timeouts: GroupTimeouts,
     /// Token of `POST /definitions`; empty: nobody may.
     pub definitions_token: String,
 }
@@ -104,6 +112,9 @@ async fn definitions(admin: Data<Admin>, request: HttpRequest, body: web::Payloa
         Ok(set) => set,
         Err(detail) => return refusal(StatusCode::BAD_REQUEST, "invalid_definitions", &detail),
     };
+    if let Err(refused) = check(&admin, &set).await {
+        return refused;
+    }
     match admin.control.activate(&set).await {
         Ok(partitions) => {
             tracing::info!(definition_set = set.id, partitions, "definition set written to the log");
@@ -114,6 +125,20 @@ async fn definitions(admin: Data<Admin>, request: HttpRequest, body: web::Payloa
             tracing::warn!(definition_set = set.id, %error, "definition set was not written to every partition");
             refusal(StatusCode::SERVICE_UNAVAILABLE, "kafka", &error.to_string())
         }
+    }
+}
+
+/// Whether the tables remember the inserts of the set's flush interval for long enough.
+async fn check(admin: &Admin, set: &DefinitionSet) -> Result<(), HttpResponse> {
+    let away = |part, detail: String| refusal(StatusCode::SERVICE_UNAVAILABLE, part, &detail);
+    let partitions = admin.control.partitions().await.map_err(|error| away("kafka", error.to_string()))?;
+    let inserting = Inserting { partitions, timeouts: admin.timeouts, settings: &set.settings };
+    match checks::check_windows(&admin.clickhouse, &inserting).await {
+        Ok(()) => Ok(()),
+        Err(CheckError::ClickHouse(error @ ClickHouseError::NoAnswer { .. })) => {
+            Err(away("clickhouse", error.to_string()))
+        }
+        Err(error) => Err(refusal(StatusCode::CONFLICT, "tables", &error.to_string())),
     }
 }
 

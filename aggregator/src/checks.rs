@@ -189,6 +189,15 @@ pub async fn check_tables(
     Ok(())
 }
 
+/// Checks the tables for what is about to be activated; does not wait for ClickHouse.
+///
+/// # Errors
+/// Says what is missing or set wrong.
+pub async fn check_windows(clickhouse: &ClickHouse, inserting: &Inserting<'_>) -> Result<(), CheckError> {
+    let tables = tables(clickhouse).await?;
+    judge_windows(clickhouse.database(), &written_tables(clickhouse.database(), &tables)?, inserting)
+}
+
 /// The settings of the sets by which the topic's last batches were made; the defaults when there is none yet.
 async fn active_settings(clickhouse: &ClickHouse, topic: &str) -> Result<Vec<EngineSettings>, CheckError> {
     #[derive(Deserialize)]

@@ -56,7 +56,11 @@ impl Control {
         Ok(partitions)
     }
 
-    async fn partitions(&self) -> Result<usize, KafkaError> {
+    /// How many partitions the log has.
+    ///
+    /// # Errors
+    /// When Kafka does not tell.
+    pub async fn partitions(&self) -> Result<usize, KafkaError> {
         let (producer, topic) = (self.producer.clone(), Arc::clone(&self.topic));
         let ask = move || {
             let metadata = producer.client().fetch_metadata(Some(&topic), BROKER_TIMEOUT)?;

@@ -73,6 +73,8 @@ impl Aggregator {
             metrics: Arc::clone(&metrics),
             status: Arc::clone(&status),
             control: control.clone(),
+            clickhouse: clickhouse.clone(),
+            timeouts,
             definitions_token: config.definitions_token.clone(),
         };
         let bound = admin::bind(admin, config.admin_listen)

@@ -1,8 +1,9 @@
 //! What the guarantees need is checked at the start, and refused with a sentence.
 
 use aggregator::startup::Aggregator;
+use schema::definition::{DefinitionSet, EngineSettings};
 
-use crate::stand::{Stand, create_topic};
+use crate::stand::{Stand, TOKEN, create_topic};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_would_break_the_guarantees_is_refused() {
@@ -39,4 +40,23 @@ async fn what_would_break_the_guarantees_is_refused() {
     config.clickhouse.database = "refused".into();
     let sentence = refusal(config).await;
     assert!(sentence.starts_with("database refused has no table journey_minutes"), "{sentence}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_set_that_the_tables_cannot_bear_is_not_activated() {
+    let stand = Stand::without_definitions("unbearable").await;
+    let aggregator = Aggregator::start(stand.config()).await.unwrap();
+    let settings = EngineSettings { flush_interval_ms: 1, ..EngineSettings::default() };
+    let set = DefinitionSet::new(settings, Vec::new(), Vec::new());
+    let answer = reqwest::Client::new()
+        .post(format!("http://{}/definitions", aggregator.admin_address()))
+        .header("authorization", format!("Bearer {TOKEN}"))
+        .body(serde_json::to_vec(&set).unwrap())
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(answer.status().as_u16(), 409);
+    let sentence = answer.text().await.unwrap();
+    assert!(sentence.contains("a batch each 1 ms or 200000 records"), "{sentence}");
+    aggregator.stop().await;
 }
