@@ -162,7 +162,7 @@ impl PartitionSnapshots {
         }));
     }
 
-    /// Waits for the one under way, which ends within [`WRITE_TIMEOUT`]. An unfinished one is overwritten by the next.
+    /// Waits for the one under way, which ends within `WRITE_TIMEOUT`. An unfinished one is overwritten by the next.
     pub async fn finish(&mut self) {
         if let Some(task) = self.under_way.take()
             && task.await.unwrap_or(false)

@@ -1,6 +1,6 @@
 //! Who visits: sessions of clients with scripts whose outcome is known, beacons without session, bots, damage.
 //!
-//! A session plays [`acts`] one after the other in its own time and sends what happened in beacons, which arrive
+//! A session plays `acts` one after the other in its own time and sends what happened in beacons, which arrive
 //! shuffled, doubled, late or, from a device that was offline, hours later all at once. The generator keeps to what
 //! makes an outcome unambiguous: the beacons of an act arrive within less than the shortest grace of their events,
 //! or after everything has settled, and after an act that ends in silence the session is silent.

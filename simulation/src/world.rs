@@ -1,7 +1,7 @@
 //! A world: time, the order of everything that happens, and the run from the beginning to the judgement.
 //!
 //! Events lie in a queue by time. What a process is to hear waits while it is paused, and is lost when it dies.
-//! The processes are in [`process`] and [`writer`], the group in [`group`], what goes wrong in [`incidents`]; [`judge`] says
+//! The processes are in `process` and `writer`, the group in `group`, what goes wrong in `incidents`; `judge` says
 //! whether the law holds.
 
 use std::cmp::Reverse;
