@@ -137,7 +137,8 @@ async fn delete_snapshots(brokers: &str) -> anyhow::Result<()> {
     for partition in 0..PARTITIONS {
         all.add_partition_offset(SNAPSHOTS_TOPIC, partition, Offset::End)?;
     }
-    admin.delete_records(&all, &AdminOptions::new()).await?;
+    let deleted = admin.delete_records(&all, &AdminOptions::new()).await?;
+    deleted.elements().iter().try_for_each(|partition| partition.error())?;
     Ok(())
 }
 

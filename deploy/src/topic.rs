@@ -18,7 +18,8 @@ pub const REJECTS: &str = "rum.rejects";
 /// Topic of the engines' snapshots; a partition belongs to that of the same number of the records.
 pub const SNAPSHOTS: &str = "rum.snapshots";
 
-/// How long the topics keep records: an aggregator that was away for a week loses nothing.
+/// How long the topics keep records: an aggregator that was away for a week loses nothing. A snapshot that is older
+/// than the log is of no use, and what remains of a larger former one goes with it.
 const RETENTION_MS: &str = "604800000";
 /// Bytes of a segment of snapshots: only segments that are full, or older than [`SNAPSHOT_SEGMENT_MS`], are compacted.
 const SNAPSHOT_SEGMENT_BYTES: &str = "67108864";
@@ -61,7 +62,8 @@ pub async fn create(
         .set("retention.bytes", "-1");
     let rejects = NewTopic::new(REJECTS, 1, REPLICATION_OF_BROKER).set("retention.ms", RETENTION_MS);
     let snapshots = NewTopic::new(SNAPSHOTS, partitions, REPLICATION_OF_BROKER)
-        .set("cleanup.policy", "compact")
+        .set("cleanup.policy", "compact,delete")
+        .set("retention.ms", RETENTION_MS)
         .set("segment.bytes", SNAPSHOT_SEGMENT_BYTES)
         .set("segment.ms", SNAPSHOT_SEGMENT_MS)
         .set("max.compaction.lag.ms", SNAPSHOT_SEGMENT_MS)
