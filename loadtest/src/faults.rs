@@ -116,7 +116,9 @@ async fn run_to_the_end(settings: &Settings) -> anyhow::Result<Report> {
     if verified.equal {
         // What a clean stop still writes must not change anything either.
         world.stop_members().await;
+        let waited_s = verified.waited_s;
         verified = verify::verify(&verify::Settings { wait: Duration::ZERO, ..verification }).await?;
+        verified.waited_s += waited_s;
     }
     let report = Report {
         seed: settings.seed,
