@@ -10,7 +10,7 @@ use tokio::process::Command;
 
 /// One kill at each named point, owners that pause, and each store killed.
 const FAULTS: &str = "faults --kills 7 --zombies 2 --clickhouse-restarts 1 --kafka-restarts 1 --rebalances 0 \
-                      --rate 150 --grace-ms 15000";
+                      --rate 150 --grace-ms 20000";
 /// On a machine that is busy with other tests; alone it takes two minutes.
 const PATIENCE: Duration = Duration::from_secs(900);
 
