@@ -22,6 +22,7 @@ mod cells;
 mod codec;
 mod context;
 mod intake;
+mod kept;
 mod labels;
 mod observations;
 mod plan;

@@ -6,7 +6,7 @@ use rustc_hash::FxHasher;
 use schema::beacon::Beacon;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
-use super::codec::{Damaged, Put, Reader};
+use super::codec::{Put, Reader};
 use super::pool::{Pool, Texts};
 
 /// The dimensions of the beacons of one app, release and device; equal ones are one object.
@@ -126,15 +126,9 @@ impl Pools {
         });
     }
 
-    pub(super) fn read(from: &mut Reader<'_>) -> Result<Self, Damaged> {
-        let texts = Texts::read(from)?;
-        let contexts = Pool::read(from, |from| {
-            let mut dimensions = [""; 9];
-            for dimension in &mut dimensions {
-                *dimension = from.text()?;
-            }
-            Ok(Context::new(dimensions))
-        })?;
-        Ok(Self { texts, contexts: Contexts(contexts) })
+    pub(super) fn read(from: &mut Reader<'_>) -> Self {
+        let texts = Texts::read(from);
+        let contexts = Pool::read(from, |from| Context::new(std::array::from_fn(|_| from.text())));
+        Self { texts, contexts: Contexts(contexts) }
     }
 }

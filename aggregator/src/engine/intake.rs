@@ -235,7 +235,7 @@ impl Intake<'_> {
         } else if session.marks.len() >= self.plan.set.settings.session_marks_max {
             self.cells.mark_not_counted(context, log_time_ms, "session_limit");
         } else {
-            session.marks.push(mark);
+            session.mark(mark);
         }
     }
 
@@ -291,7 +291,9 @@ impl Intake<'_> {
     /// Holds the first value of an id, or lets the later event of the two decide.
     fn revise(&mut self, session: &mut Session, new: Revision) {
         let Arrival { context, log_time_ms, .. } = *self.arrival;
-        if let Some(held) = session.revisions.iter_mut().find(|held| held.id == new.id) {
+        if session.holds_revision(new.id)
+            && let Some(held) = session.revisions.wake().iter_mut().find(|held| held.id == new.id)
+        {
             let first_ms = held.first_ms.min(new.first_ms);
             let append_ms = held.append_ms.max(new.append_ms);
             if new.order > held.order {

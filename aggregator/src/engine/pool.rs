@@ -6,7 +6,7 @@
 use hashbrown::HashTable;
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::codec::{Damaged, Put, Reader};
+use super::codec::{Put, Reader};
 
 /// Entries below which unused ones are not looked for.
 const SWEEP_MIN: usize = 4_096;
@@ -130,19 +130,16 @@ impl<T> Pool<T> {
     }
 
     /// Reads what [`Pool::write`] wrote.
-    pub(super) fn read<'b>(
-        from: &mut Reader<'b>,
-        mut read: impl FnMut(&mut Reader<'b>) -> Result<T, Damaged>,
-    ) -> Result<Self, Damaged> {
+    pub(super) fn read<'b>(from: &mut Reader<'b>, mut read: impl FnMut(&mut Reader<'b>) -> T) -> Self {
         let mut pool = Self::default();
-        for _ in 0..from.number()? {
-            let id: u32 = from.small()?;
-            let (keep_until_ms, hash) = (from.signed()?, from.hash()?);
-            pool.put(id, Entry { value: read(from)?, hash, keep_until_ms });
+        for _ in 0..from.count() {
+            let id: u32 = from.small();
+            let (keep_until_ms, hash) = (from.signed(), from.hash());
+            pool.put(id, Entry { value: read(from), hash, keep_until_ms });
         }
         pool.free = (0..pool.entries.len() as u32).filter(|id| !pool.holds(*id)).collect();
         pool.sweep_at = (pool.by_hash.len() * 2).max(SWEEP_MIN);
-        Ok(pool)
+        pool
     }
 }
 
@@ -221,12 +218,11 @@ impl Texts {
         self.0.write(log_time_ms, to, |text, to| to.put_bytes(text.text.as_bytes()));
     }
 
-    pub(super) fn read(from: &mut Reader<'_>) -> Result<Self, Damaged> {
-        Pool::read(from, |from| {
-            let text = from.text()?;
-            Ok(Text { high: Text::hash(text).1, text: Box::from(text) })
-        })
-        .map(Self)
+    pub(super) fn read(from: &mut Reader<'_>) -> Self {
+        Self(Pool::read(from, |from| {
+            let text = from.text();
+            Text { high: Text::hash(text).1, text: Box::from(text) }
+        }))
     }
 }
 
@@ -266,7 +262,7 @@ mod tests {
         texts.keep(used, 100);
         let mut bytes = Vec::new();
         texts.write(50, &mut bytes);
-        let mut read = Texts::read(&mut Reader::new(&bytes)).unwrap();
+        let mut read = Texts::read(&mut Reader::new(&bytes));
         assert_eq!(read.get(used), "used");
         assert!(!read.holds(unused));
         assert_eq!(read.intern("used"), used);

@@ -7,27 +7,26 @@ use schema::value::Value;
 
 use super::codec::{Damaged, Put, Reader};
 use super::context::{ContextId, Pools};
+use super::kept::Rests;
 use super::plan::Role;
 use super::pool::TextId;
 use super::session::{
     Activity, Broken, Counted, First, FirstAttempt, Mark, Order, Revision, Session, SessionStart, Settled,
 };
 
-/// Writes `session` with times as distances from `base_ms`.
-pub(super) fn write(session: &Session, base_ms: i64, to: &mut Vec<u8>) {
+/// Writes `session` with times as distances from `base_ms`; its lists of [`Rests`] are laid to rest.
+pub(super) fn write(session: &mut Session, base_ms: i64, to: &mut Vec<u8>) {
+    to.put_bytes(session.id.as_bytes());
+    to.put(session.sequence_next);
+    to.put(session.open_starts as u64);
+    session.activities.write(base_ms, to);
+    session.marks.write(base_ms, to);
+    session.revisions.write(base_ms, to);
     let to = &mut Writer { bytes: to, base_ms };
-    to.bytes.put_bytes(session.id.as_bytes());
-    to.bytes.put(session.sequence_next);
     to.all(&session.beacons, |(id, seen_ms), to| {
         to.bytes.put_hash(*id);
         to.time(*seen_ms);
     });
-    to.all(&session.activities, |activity, to| {
-        to.time(activity.time_ms);
-        to.bytes.put_signed((activity.append_ms - to.base_ms) * 2 + i64::from(activity.leaving));
-    });
-    to.all(&session.marks, |mark, to| to.mark(mark));
-    to.all(&session.revisions, |revision, to| to.revision(revision));
     to.all(&session.settled, |settled, to| {
         to.text(settled.journey);
         to.bytes.put(settled.attempt);
@@ -59,49 +58,53 @@ pub(super) fn write(session: &Session, base_ms: i64, to: &mut Vec<u8>) {
     });
 }
 
-/// Reads what [`write()`] wrote into `session`, which is empty.
+/// Reads what [`write()`] wrote into `session`, which is empty. What is in its lists of [`Rests`] stays at rest.
 ///
 /// # Errors
 /// When the bytes are not what was written.
 pub(super) fn read(session: &mut Session, base_ms: i64, bytes: &[u8]) -> Result<(), Damaged> {
-    let from = &mut Resting { bytes: Reader::new(bytes), base_ms };
-    session.id.push_str(from.bytes.text()?);
-    session.sequence_next = from.bytes.number()?;
-    from.all(&mut session.beacons, |from| Ok((from.bytes.hash()?, from.time()?)))?;
-    from.all(&mut session.activities, |from| {
-        let time_ms = from.time()?;
-        let packed = from.bytes.signed()?;
-        Ok(Activity { time_ms, leaving: packed & 1 == 1, append_ms: from.base_ms.wrapping_add(packed >> 1) })
-    })?;
-    from.all(&mut session.marks, Resting::mark)?;
-    from.all(&mut session.revisions, Resting::revision)?;
-    from.all(&mut session.settled, |from| {
-        let (journey, attempt, start_ms) = (from.text()?, from.bytes.number()?, from.time()?);
-        Ok(Settled { journey, attempt, start_ms, end_ms: start_ms + from.bytes.signed()? })
-    })?;
-    from.all(&mut session.settled_revisions, |from| from.bytes.hash())?;
-    from.all(&mut session.pages, |from| Ok((from.bytes.hash()?, from.text()?)))?;
-    from.all(&mut session.counted, |from| {
-        Ok(Counted { journey: from.text()?, first: from.first()?, first_bad: from.first()? })
-    })?;
+    let mut from = Reader::new(bytes);
+    session.id.push_str(from.text());
+    session.sequence_next = from.number();
+    session.open_starts = from.small();
+    session.activities.read(&mut from, base_ms);
+    session.marks.read(&mut from, base_ms);
+    session.revisions.read(&mut from, base_ms);
+    let resting = &mut Resting { bytes: &mut from, base_ms };
+    resting.all(&mut session.beacons, |from| (from.bytes.hash(), from.time()));
+    resting.all(&mut session.settled, |from| {
+        let (journey, attempt, start_ms) = (from.text(), from.bytes.number(), from.time());
+        Settled { journey, attempt, start_ms, end_ms: start_ms.wrapping_add(from.bytes.signed()) }
+    });
+    resting.all(&mut session.settled_revisions, |from| from.bytes.hash());
+    resting.all(&mut session.pages, |from| (from.bytes.hash(), from.text()));
+    resting.all(&mut session.counted, |from| Counted {
+        journey: from.text(),
+        first: from.first(),
+        first_bad: from.first(),
+    });
     let mut start = Vec::new();
-    from.all(&mut start, |from| {
-        let (order, weight, context) = (from.order()?, from.bytes.small()?, from.context()?);
-        let (due_ms, mut journeys) = (from.due()?, Vec::new());
-        from.all(&mut journeys, Resting::text)?;
-        Ok(SessionStart { order, weight, context, due_ms, journeys })
-    })?;
+    resting.all(&mut start, |from| {
+        let (order, weight, context) = (from.order(), from.bytes.small(), from.context());
+        let (due_ms, mut journeys) = (from.due(), Vec::new());
+        from.all(&mut journeys, Resting::text);
+        SessionStart { order, weight, context, due_ms, journeys }
+    });
     session.start = start.pop();
-    from.all(&mut session.broken, |from| {
-        Ok(Broken { journey: from.text()?, order: from.order()?, reason: from.text()?, due_ms: from.due()? })
-    })?;
-    if from.bytes.is_empty() { Ok(()) } else { Err(from.bytes.damaged()) }
+    resting.all(&mut session.broken, |from| Broken {
+        journey: from.text(),
+        order: from.order(),
+        reason: from.text(),
+        due_ms: from.due(),
+    });
+    from.finish()
 }
 
-/// Has what `session` names kept until `until_ms`.
+/// Has what `session` names kept until `until_ms`. What stayed at rest was kept when it was last at work, until after
+/// the session's next timer, which wakes it again.
 pub(super) fn keep_named(session: &Session, until_ms: i64, pools: &mut Pools) {
     let Pools { texts, contexts } = pools;
-    for mark in &session.marks {
+    for mark in session.marks.awake() {
         texts.keep(mark.journey, until_ms);
         texts.keep(mark.reason, until_ms);
         contexts.keep(mark.context, until_ms);
@@ -109,7 +112,7 @@ pub(super) fn keep_named(session: &Session, until_ms: i64, pools: &mut Pools) {
             texts.keep(name, until_ms);
         }
     }
-    for revision in &session.revisions {
+    for revision in session.revisions.awake() {
         texts.keep(revision.journey, until_ms);
         texts.keep(revision.reason, until_ms);
         texts.keep(revision.route, until_ms);
@@ -186,44 +189,6 @@ impl Writer<'_> {
     }
 
     #[inline]
-    fn mark(&mut self, mark: &Mark) {
-        let (code, step) = match mark.role {
-            Role::Start => (0, None),
-            Role::Step(name) => (1, Some(name)),
-            Role::Success => (2, None),
-            Role::Failure { recoverable } => (3 + u8::from(recoverable), None),
-            Role::Cancel => (5, None),
-            Role::Interruption { recoverable } => (6 + u8::from(recoverable), None),
-        };
-        self.bytes.push(code << 1 | u8::from(mark.declared));
-        step.into_iter().for_each(|name| self.text(name));
-        self.text(mark.journey);
-        self.bytes.put(mark.attempt);
-        self.order(&mark.order);
-        self.time(mark.append_ms);
-        self.text(mark.reason);
-        self.value(mark.value);
-        self.bytes.put(u64::from(mark.weight));
-        self.context(mark.context);
-    }
-
-    #[inline]
-    fn revision(&mut self, revision: &Revision) {
-        self.bytes.push(u8::from(revision.success));
-        self.text(revision.journey);
-        self.bytes.put_hash(revision.id);
-        self.order(&revision.order);
-        self.time(revision.first_ms);
-        self.time(revision.append_ms);
-        self.text(revision.reason);
-        self.value(revision.value);
-        self.text(revision.route);
-        self.bytes.put_hash(revision.page);
-        self.bytes.put(u64::from(revision.weight));
-        self.context(revision.context);
-    }
-
-    #[inline]
     fn first(&mut self, first: &First) {
         match first {
             First::None => self.bytes.push(0),
@@ -240,116 +205,204 @@ impl Writer<'_> {
     }
 }
 
-struct Resting<'b> {
-    bytes: Reader<'b>,
+struct Resting<'r, 'b> {
+    bytes: &'r mut Reader<'b>,
     base_ms: i64,
 }
 
-impl Resting<'_> {
-    fn all<T>(
-        &mut self,
-        items: &mut Vec<T>,
-        mut read: impl FnMut(&mut Self) -> Result<T, Damaged>,
-    ) -> Result<(), Damaged> {
-        for _ in 0..self.bytes.number()? {
-            items.push(read(self)?);
+impl Resting<'_, '_> {
+    #[inline]
+    fn all<T>(&mut self, items: &mut Vec<T>, mut read: impl FnMut(&mut Self) -> T) {
+        for _ in 0..self.bytes.count() {
+            items.push(read(self));
         }
-        Ok(())
     }
 
     #[inline]
-    fn time(&mut self) -> Result<i64, Damaged> {
-        Ok(self.base_ms.wrapping_add(self.bytes.signed()?))
+    fn time(&mut self) -> i64 {
+        self.base_ms.wrapping_add(self.bytes.signed())
     }
 
     #[inline]
-    fn text(&mut self) -> Result<TextId, Damaged> {
-        self.bytes.small().map(TextId)
+    fn text(&mut self) -> TextId {
+        TextId(self.bytes.small())
     }
 
     #[inline]
-    fn context(&mut self) -> Result<ContextId, Damaged> {
-        self.bytes.small().map(ContextId)
+    fn context(&mut self) -> ContextId {
+        ContextId(self.bytes.small())
     }
 
     #[inline]
-    fn order(&mut self) -> Result<Order, Damaged> {
-        let (time_ms, sequence, place) = (self.time()?, self.bytes.number()?, self.bytes.small()?);
-        Ok((time_ms, sequence, place, self.bytes.half_hash()?))
+    fn order(&mut self) -> Order {
+        (self.time(), self.bytes.number(), self.bytes.small(), self.bytes.half_hash())
     }
 
     #[inline]
-    fn due(&mut self) -> Result<Option<i64>, Damaged> {
-        if self.bytes.byte()? == 0 { Ok(None) } else { self.time().map(Some) }
+    fn due(&mut self) -> Option<i64> {
+        (self.bytes.byte() != 0).then(|| self.time())
     }
 
     #[inline]
-    fn value(&mut self) -> Result<Option<Value>, Damaged> {
-        let Some(scaled) = self.bytes.number()?.checked_sub(1) else { return Ok(None) };
-        Value::from_scaled(scaled).map(Some).map_err(|_| self.bytes.damaged())
+    fn value(&mut self) -> Option<Value> {
+        let scaled = self.bytes.number().checked_sub(1)?;
+        let value = Value::from_scaled(scaled).ok();
+        if value.is_none() {
+            self.bytes.fail();
+        }
+        value
     }
 
     #[inline]
-    fn mark(&mut self) -> Result<Mark, Damaged> {
-        let code = self.bytes.byte()?;
+    fn first(&mut self) -> First {
+        match self.bytes.byte() {
+            0 => First::None,
+            1 => First::Counted,
+            2 => First::Held {
+                attempt: FirstAttempt {
+                    start_ms: self.time(),
+                    route: self.text(),
+                    weight: self.bytes.small(),
+                    context: self.context(),
+                },
+                due_ms: self.time(),
+            },
+            _ => {
+                self.bytes.fail();
+                First::None
+            }
+        }
+    }
+}
+
+impl Rests for Activity {
+    #[inline]
+    fn write(&self, base_ms: i64, to: &mut Vec<u8>) {
+        to.put_signed(self.time_ms - base_ms);
+        to.put_signed((self.append_ms - base_ms) * 2 + i64::from(self.leaving));
+    }
+
+    #[inline]
+    fn read(from: &mut Reader<'_>, base_ms: i64) -> Self {
+        let (time, append) = (from.signed(), from.signed());
+        Self {
+            time_ms: base_ms.wrapping_add(time),
+            leaving: append & 1 == 1,
+            append_ms: base_ms.wrapping_add(append >> 1),
+        }
+    }
+}
+
+impl Rests for Mark {
+    #[inline]
+    fn write(&self, base_ms: i64, to: &mut Vec<u8>) {
+        let to = &mut Writer { bytes: to, base_ms };
+        let (code, step) = match self.role {
+            Role::Start => (0, None),
+            Role::Step(name) => (1, Some(name)),
+            Role::Success => (2, None),
+            Role::Failure { recoverable } => (3 + u8::from(recoverable), None),
+            Role::Cancel => (5, None),
+            Role::Interruption { recoverable } => (6 + u8::from(recoverable), None),
+        };
+        to.bytes.push(code << 1 | u8::from(self.declared));
+        step.into_iter().for_each(|name| to.text(name));
+        to.text(self.journey);
+        to.bytes.put(self.attempt);
+        to.order(&self.order);
+        to.time(self.append_ms);
+        to.text(self.reason);
+        to.value(self.value);
+        to.bytes.put(u64::from(self.weight));
+        to.context(self.context);
+    }
+
+    #[inline]
+    fn read(from: &mut Reader<'_>, base_ms: i64) -> Self {
+        let from = &mut Resting { bytes: from, base_ms };
+        let code = from.bytes.byte();
         let role = match code >> 1 {
             0 => Role::Start,
-            1 => Role::Step(self.text()?),
+            1 => Role::Step(from.text()),
             2 => Role::Success,
             3 => Role::Failure { recoverable: false },
             4 => Role::Failure { recoverable: true },
             5 => Role::Cancel,
             6 => Role::Interruption { recoverable: false },
             7 => Role::Interruption { recoverable: true },
-            _ => return Err(self.bytes.damaged()),
+            _ => {
+                from.bytes.fail();
+                Role::Cancel
+            }
         };
-        Ok(Mark {
+        Self {
             role,
             declared: code & 1 == 1,
-            journey: self.text()?,
-            attempt: self.bytes.number()?,
-            order: self.order()?,
-            append_ms: self.time()?,
-            reason: self.text()?,
-            value: self.value()?,
-            weight: self.bytes.small()?,
-            context: self.context()?,
-        })
-    }
-
-    #[inline]
-    fn revision(&mut self) -> Result<Revision, Damaged> {
-        Ok(Revision {
-            success: self.bytes.byte()? == 1,
-            journey: self.text()?,
-            id: self.bytes.hash()?,
-            order: self.order()?,
-            first_ms: self.time()?,
-            append_ms: self.time()?,
-            reason: self.text()?,
-            value: self.value()?,
-            route: self.text()?,
-            page: self.bytes.hash()?,
-            weight: self.bytes.small()?,
-            context: self.context()?,
-        })
-    }
-
-    #[inline]
-    fn first(&mut self) -> Result<First, Damaged> {
-        match self.bytes.byte()? {
-            0 => Ok(First::None),
-            1 => Ok(First::Counted),
-            2 => Ok(First::Held {
-                attempt: FirstAttempt {
-                    start_ms: self.time()?,
-                    route: self.text()?,
-                    weight: self.bytes.small()?,
-                    context: self.context()?,
-                },
-                due_ms: self.time()?,
-            }),
-            _ => Err(self.bytes.damaged()),
+            journey: from.text(),
+            attempt: from.bytes.number(),
+            order: from.order(),
+            append_ms: from.time(),
+            reason: from.text(),
+            value: from.value(),
+            weight: from.bytes.small(),
+            context: from.context(),
         }
     }
+}
+
+impl Rests for Revision {
+    /// Its length comes first, and then its id, so that it can be found among others that rest.
+    #[inline]
+    fn write(&self, base_ms: i64, to: &mut Vec<u8>) {
+        let at = to.len();
+        to.push(0);
+        let to = &mut Writer { bytes: to, base_ms };
+        to.bytes.put_hash(self.id);
+        to.bytes.push(u8::from(self.success));
+        to.text(self.journey);
+        to.order(&self.order);
+        to.time(self.first_ms);
+        to.time(self.append_ms);
+        to.text(self.reason);
+        to.value(self.value);
+        to.text(self.route);
+        to.bytes.put_hash(self.page);
+        to.bytes.put(u64::from(self.weight));
+        to.context(self.context);
+        // At most 105 bytes: two hashes and a half, and ten numbers of at most ten bytes each.
+        to.bytes[at] = (to.bytes.len() - at - 1) as u8;
+    }
+
+    #[inline]
+    fn read(from: &mut Reader<'_>, base_ms: i64) -> Self {
+        from.byte();
+        let id = from.hash();
+        let from = &mut Resting { bytes: from, base_ms };
+        Self {
+            id,
+            success: from.bytes.byte() == 1,
+            journey: from.text(),
+            order: from.order(),
+            first_ms: from.time(),
+            append_ms: from.time(),
+            reason: from.text(),
+            value: from.value(),
+            route: from.text(),
+            page: from.bytes.hash(),
+            weight: from.bytes.small(),
+            context: from.context(),
+        }
+    }
+}
+
+/// Whether a revision of this id is among those that `bytes` hold.
+pub(super) fn holds_revision(mut bytes: &[u8], id: u64) -> bool {
+    let id = id.to_le_bytes();
+    while let [length, rest @ ..] = bytes {
+        if rest.starts_with(&id) {
+            return true;
+        }
+        bytes = rest.get(usize::from(*length)..).unwrap_or_default();
+    }
+    false
 }

@@ -5,9 +5,12 @@
 
 use schema::value::Value;
 
+use super::codec::Damaged;
 use super::context::ContextId;
+use super::kept::Kept;
 use super::plan::Role;
 use super::pool::{TextId, Texts};
+use super::rest::holds_revision;
 
 /// Activities above which those that nothing can need any more are looked for.
 const ACTIVITIES_TIDY: usize = 64;
@@ -29,9 +32,11 @@ pub(super) struct Session {
     pub(super) sequence_next: u64,
     /// Hash of a beacon's id, and the log time at which it was last seen.
     pub(super) beacons: Vec<(u64, i64)>,
-    pub activities: Vec<Activity>,
-    pub marks: Vec<Mark>,
-    pub revisions: Vec<Revision>,
+    pub activities: Kept<Activity>,
+    pub(super) marks: Kept<Mark>,
+    pub(super) revisions: Kept<Revision>,
+    /// Starts among the marks.
+    pub(super) open_starts: usize,
     pub(super) settled: Vec<Settled>,
     pub(super) settled_revisions: Vec<u64>,
     /// Hash of a page's id, and its route.
@@ -216,12 +221,20 @@ impl Session {
         self.activities.clear();
         self.marks.clear();
         self.revisions.clear();
+        self.open_starts = 0;
         self.settled.clear();
         self.settled_revisions.clear();
         self.pages.clear();
         self.counted.clear();
         self.start = None;
         self.broken.clear();
+    }
+
+    /// Reads what rests in it once, to see whether it is sound.
+    pub(super) fn check(&self) -> Result<(), Damaged> {
+        self.activities.check()?;
+        self.marks.check()?;
+        self.revisions.check()
     }
 
     /// Whether a beacon with this id came within the horizon; remembers it either way, unless there are too many.
@@ -250,12 +263,32 @@ impl Session {
 
     /// Attempts that have not settled: starts that wait for an end, and values that may be revised.
     pub(super) fn open_attempts(&self) -> usize {
-        self.marks.iter().filter(|mark| mark.role == Role::Start).count() + self.revisions.len()
+        self.open_starts + self.revisions.len()
+    }
+
+    /// Holds a mark until its attempt settles.
+    pub(super) fn mark(&mut self, mark: Mark) {
+        self.open_starts += usize::from(mark.role == Role::Start);
+        self.marks.push(mark);
+    }
+
+    /// Forgets the marks for which `is_gone`, by place, says so.
+    pub(super) fn forget_marks(&mut self, is_gone: &[bool]) {
+        let mut is_gone = is_gone.iter();
+        let marks = self.marks.wake();
+        marks.retain(|_| !is_gone.next().copied().unwrap_or(false));
+        self.open_starts = marks.iter().filter(|mark| mark.role == Role::Start).count();
+    }
+
+    /// Whether the value of this id may still be revised.
+    pub(super) fn holds_revision(&self, id: u64) -> bool {
+        holds_revision(self.revisions.resting(), id)
+            || self.revisions.awake().iter().any(|held| held.id == id)
     }
 
     pub(super) fn heard(&mut self, activity: Activity, grace_ms: i64) {
         let same = |kept: &Activity| *kept == activity;
-        if self.activities.last().is_some_and(same) {
+        if self.activities.awake().last().is_some_and(same) {
             return;
         }
         if self.activities.len() >= ACTIVITIES_TIDY && self.activities.len().is_power_of_two() {
@@ -266,9 +299,11 @@ impl Session {
 
     /// Forgets the activities that are older than every open attempt and came longer than the grace period ago.
     pub(super) fn forget_activities(&mut self, log_time_ms: i64, grace_ms: i64) {
-        let starts = self.marks.iter().filter(|mark| mark.role == Role::Start);
+        let starts = self.marks.wake().iter().filter(|mark| mark.role == Role::Start);
         let needed_ms = starts.map(|mark| mark.order.0).min().unwrap_or(i64::MAX);
-        self.activities.retain(|kept| kept.append_ms + grace_ms > log_time_ms || kept.time_ms >= needed_ms);
+        self.activities
+            .wake()
+            .retain(|kept| kept.append_ms + grace_ms > log_time_ms || kept.time_ms >= needed_ms);
     }
 
     pub(super) fn visit(&mut self, page: u64, route: TextId) {

@@ -269,8 +269,8 @@ impl Sessions {
     fn lay_to_rest(&mut self, at: u32, mut session: Session, pools: &mut Pools) {
         let resident = &mut self.residents[at as usize];
         self.bytes.clear();
-        rest::write(&session, resident.birth.log_time_ms, &mut self.bytes);
         rest::keep_named(&session, resident.expires_ms, pools);
+        rest::write(&mut session, resident.birth.log_time_ms, &mut self.bytes);
         self.open_attempts += session.open_attempts();
         self.state_bytes = self.state_bytes + self.bytes.len() - resident.bytes.len();
         if resident.bytes.len() == self.bytes.len() {

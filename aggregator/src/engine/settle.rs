@@ -111,12 +111,13 @@ impl Settling<'_> {
         if session.marks.is_empty() {
             return None;
         }
+        session.marks.wake();
+        session.activities.wake();
         let findings = self.look(session);
         for settlement in findings.settlements {
             self.count(session, settlement);
         }
-        let mut gone = findings.gone.into_iter();
-        session.marks.retain(|_| !gone.next().unwrap_or(false));
+        session.forget_marks(&findings.gone);
         if session.open_attempts() == 0 {
             session.forget_activities(self.log_time_ms, self.grace_ms());
         }
@@ -125,16 +126,17 @@ impl Settling<'_> {
 
     /// Looks at every journey and attempt id of the session's marks.
     fn look(&mut self, session: &Session) -> Findings {
-        let count = session.marks.len();
+        let awake = session.marks.awake();
+        let count = awake.len();
         let mut findings =
             Findings { gone: vec![false; count], held: vec![false; count], ..Findings::default() };
         let mut named_open = None;
-        for track in tracks(&session.marks) {
+        for track in tracks(awake) {
             if self.look_at_track(session, &track, named_open == Some(track.journey), &mut findings) {
                 named_open = Some(track.journey);
             }
         }
-        for (place, mark) in session.marks.iter().enumerate().filter(|(_, mark)| mark.journey.is_empty()) {
+        for (place, mark) in awake.iter().enumerate().filter(|(_, mark)| mark.journey.is_empty()) {
             let forgotten_ms = mark.append_ms + self.grace_ms();
             if forgotten_ms > self.log_time_ms {
                 findings.look_again(forgotten_ms);
@@ -155,7 +157,7 @@ impl Settling<'_> {
         findings: &mut Findings,
     ) -> bool {
         let Track { journey, attempt, places } = track;
-        let marks: Vec<&Mark> = places.iter().map(|place| &session.marks[*place]).collect();
+        let marks: Vec<&Mark> = places.iter().map(|place| &session.marks.awake()[*place]).collect();
         let own = |mark: &Mark| mark.journey == *journey && mark.attempt == *attempt;
         let app = marks.iter().find(|mark| own(mark)).map(|mark| mark.context);
         let app = app.map_or("", |context| &self.pools.contexts.get(context).app);
@@ -210,7 +212,7 @@ impl Settling<'_> {
             attempt: track.attempt,
             start: *draft.start,
             end_ms: draft.covers_until_ms(),
-            verdict: draft.judge(&session.activities, rules, &mut self.pools.texts),
+            verdict: draft.judge(session.activities.awake(), rules, &mut self.pools.texts),
             arrived_late: draft.arrived_after_ms() > ARRIVED_LATE_MS,
             steps: draft.steps,
             due_ms,
@@ -247,13 +249,13 @@ impl Settling<'_> {
     fn revisions(&mut self, session: &mut Session) -> Option<i64> {
         let mut next_ms: Option<i64> = None;
         let mut place = 0;
-        while let Some(revision) = session.revisions.get(place) {
+        while let Some(revision) = session.revisions.wake().get(place) {
             let due_ms = revision.append_ms + self.grace_ms();
             if due_ms > self.log_time_ms {
                 next_ms = Some(next_ms.map_or(due_ms, |next_ms| next_ms.min(due_ms)));
                 place += 1;
             } else {
-                let revision = session.revisions.remove(place);
+                let revision = session.revisions.wake().remove(place);
                 self.count_revision(session, &revision);
             }
         }

@@ -18,7 +18,7 @@ use super::sessions::{Birth, Resident};
 use super::{ENGINE_VERSION, Engine, Resume};
 
 /// Version of the layout below; bytes of another are not read.
-const LAYOUT_VERSION: u64 = 1;
+const LAYOUT_VERSION: u64 = 2;
 
 /// The state after everything before `next_offset`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,19 +103,21 @@ impl Engine {
             return Err(SnapshotError::Ahead { snapshot: snapshot.next_offset, batches: next_offset });
         }
         let mut from = Reader::new(&snapshot.bytes);
-        let checksum = from.hash()?;
+        let checksum = from.hash();
         if checksum != xxh3_64(&snapshot.bytes[8..]) {
-            return Err(from.damaged().into());
+            from.fail();
         }
-        let (engine, layout) = (from.number()?, from.number()?);
+        from.check()?;
+        let (engine, layout) = (from.number(), from.number());
         if (engine, layout) != (u64::from(ENGINE_VERSION), LAYOUT_VERSION) {
             return Err(SnapshotError::Version { engine, layout });
         }
-        let (at_offset, log_time_ms) = (from.signed()?, from.signed()?);
+        let (at_offset, log_time_ms) = (from.signed(), from.signed());
         if (at_offset, log_time_ms) != (snapshot.next_offset, snapshot.log_time_ms) {
-            return Err(from.damaged().into());
+            from.fail();
         }
-        let definitions = match from.bytes()? {
+        from.check()?;
+        let definitions = match from.bytes() {
             [] => None,
             json => {
                 let set: DefinitionSet = serde_json::from_slice(json)
@@ -130,19 +132,20 @@ impl Engine {
             next_offset,
         };
         let mut engine = Self::new(topic, partition, Some(resume));
-        engine.pools = Pools::read(&mut from)?;
+        engine.pools = Pools::read(&mut from);
+        from.check()?;
         engine.plan = definitions.map(|set| Plan::new(set, &mut engine.pools.texts));
-        engine.read_sessions(&mut from)?;
+        engine.read_sessions(from)?;
         Ok(engine)
     }
 
-    fn read_sessions(&mut self, from: &mut Reader<'_>) -> Result<(), Damaged> {
+    fn read_sessions(&mut self, mut from: Reader<'_>) -> Result<(), Damaged> {
         let mut definition_set: Arc<str> = Arc::from("");
         let mut session = Session::default();
-        for _ in 0..from.number()? {
-            let key = [from.hash()?, from.hash()?];
-            let (offset, log_time_ms, log_time_before_ms) = (from.signed()?, from.signed()?, from.signed()?);
-            let set = from.text()?;
+        for _ in 0..from.count() {
+            let key = [from.hash(), from.hash()];
+            let (offset, log_time_ms, log_time_before_ms) = (from.signed(), from.signed(), from.signed());
+            let set = from.text();
             if *set != *definition_set {
                 definition_set = Arc::from(set);
             }
@@ -152,14 +155,19 @@ impl Engine {
                 log_time_before_ms,
                 definition_set: Arc::clone(&definition_set),
             };
-            let (expires_ms, timer_ms) = (from.signed()?, from.signed()?);
-            let bytes = from.bytes()?;
+            let (expires_ms, timer_ms) = (from.signed(), from.signed());
+            let bytes = from.bytes();
+            from.check()?;
             session.clear();
             rest::read(&mut session, log_time_ms, bytes)?;
+            session.check()?;
             let open_attempts = session.open_attempts();
             self.sessions
                 .restore(Resident::new(key, birth, expires_ms, timer_ms, Box::from(bytes)), open_attempts);
         }
-        if from.is_empty() && self.pools.texts.holds(TextId::EMPTY) { Ok(()) } else { Err(from.damaged()) }
+        if !self.pools.texts.holds(TextId::EMPTY) {
+            from.fail();
+        }
+        from.finish()
     }
 }
