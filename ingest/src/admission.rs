@@ -1,6 +1,6 @@
 //! Admission: the rules by which what a client sent becomes a beacon of the domain, the same for every format.
 //!
-//! `reports` gives what is told of another session to that session,
+//! `reports` gives what is told of another session to that session, `rate` says how many sessions one stands for,
 //! [`time`] places events in time, [`attributes`] bounds them and drops what would identify a user, [`scalar`]
 //! reads what SDKs put where a text or number belongs. Formats are the adapters'; Kafka is [`crate::log`]'s.
 
@@ -16,16 +16,17 @@ use crate::refusal::Refusal;
 use crate::user_agent::Client;
 
 pub mod attributes;
+mod rate;
 mod reports;
 pub mod scalar;
 pub mod time;
 
 use attributes::Attributes;
+pub use rate::{SampleRate, WEIGHT_MAX};
 use scalar::Scalar;
 use time::ClientClock;
+pub use time::Stamp;
 
-/// The largest weight of a beacon: a rate below 1 in this is refused, since keys are public.
-pub const WEIGHT_MAX: u32 = 10_000;
 /// Environment of beacons that do not say theirs.
 const ENVIRONMENT: &str = "production";
 
@@ -41,8 +42,18 @@ pub mod reason {
     pub const OTHER_HTTP_SOURCE: &str = "other_http_source";
     /// A page's images, scripts and styles.
     pub const RESOURCE_NOT_HTTP_CALL: &str = "resource_not_http_call";
+    /// The same page load comes by the app's source of page loads.
+    pub const OTHER_PAGE_LOAD_SOURCE: &str = "other_page_load_source";
     /// Free text of the app's log.
     pub const LOG_NOT_KEPT: &str = "log_not_kept";
+    /// A span of the app's inside, which no user sees.
+    pub const SPAN_NOT_KEPT: &str = "span_not_kept";
+    /// A browser's report of something else than the network.
+    pub const REPORT_NOT_KEPT: &str = "report_not_kept";
+    /// A request that the browser repeated by itself; its last attempt is kept.
+    pub const BROWSER_RETRY: &str = "browser_retry";
+    /// A later beacon of a page repeats its load.
+    pub const REPEATED_PAGE_LOAD: &str = "repeated_page_load";
 }
 
 /// What an adapter gets of a request.
@@ -64,8 +75,22 @@ pub struct Request<'a> {
     pub client: &'a Client,
     /// When the request was read, ms since the epoch.
     pub received_at_ms: i64,
+    /// How the body is written.
+    pub notation: Notation,
     /// Every app.
     pub apps: &'a Apps,
+}
+
+/// How a body is written, by its content type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Notation {
+    /// JSON, also where `sendBeacon` calls it text.
+    #[default]
+    Json,
+    /// Protocol buffers.
+    Protobuf,
+    /// `name=value&…`, also as the query of a GET request.
+    Form,
 }
 
 impl<'a> Request<'a> {
@@ -135,21 +160,8 @@ pub struct Admission<'a> {
     pub identities_dropped: u64,
     /// Texts cut because they were too long.
     pub texts_cut: u64,
-}
-
-impl<'a> Admission<'a> {
-    /// Adds a beacon, keyed by its session, else by its id, and one for each other session that its events name.
-    pub fn push(&mut self, mut beacon: Beacon<'a>) {
-        let reports = reports::split_off(&mut beacon);
-        self.push_whole(beacon);
-        reports.into_iter().for_each(|report| self.push_whole(report));
-    }
-
-    fn push_whole(&mut self, beacon: Beacon<'a>) {
-        let key = if beacon.session.is_empty() { &beacon.id } else { &beacon.session };
-        let kafka_key = key.clone();
-        self.admitted.push(Admitted { beacon, kafka_key });
-    }
+    /// Events of parts of a request that no app has: reason and count, since no beacon can carry them.
+    pub without_app: Vec<(&'static str, u32)>,
 }
 
 /// An event as an adapter read it, before it is bounded.
@@ -157,8 +169,8 @@ impl<'a> Admission<'a> {
 pub struct Draft<'a> {
     /// Name by the glossary.
     pub name: Cow<'a, str>,
-    /// The client's time stamp; `None` where the format has none.
-    pub time_ms: Option<i64>,
+    /// The client's time stamp; none where the format has none.
+    pub stamp: Stamp,
     /// The value as it was sent.
     pub value: Scalar<'a>,
     /// Attributes, which may hold `duration_ms`, the value of events that have no other.
@@ -171,13 +183,24 @@ pub struct BeaconBuilder<'a> {
     beacon: Beacon<'a>,
     clock: ClientClock,
     app: &'a AppFile,
+    rate: SampleRate,
 }
 
 impl<'a> BeaconBuilder<'a> {
-    /// Begins with a context; `sent_at_ms` in it corrects the client's clock.
-    pub fn new(beacon: Beacon<'a>, app: &'a AppFile) -> Self {
+    /// Begins with a context, which `rate` gives its weight; `sent_at_ms` in it corrects the client's clock.
+    pub fn new(beacon: Beacon<'a>, app: &'a AppFile, rate: SampleRate) -> Self {
         let clock = ClientClock::new(beacon.received_at_ms, beacon.sent_at_ms);
-        Self { beacon, clock, app }
+        Self { beacon, clock, app, rate }
+    }
+
+    /// Replaces the id, for formats in which it depends on the events.
+    pub fn set_id(&mut self, id: Cow<'a, str>) {
+        self.beacon.id = id;
+    }
+
+    /// The session.
+    pub fn session(&self) -> &str {
+        &self.beacon.session
     }
 
     /// Makes room for this many events.
@@ -201,7 +224,7 @@ impl<'a> BeaconBuilder<'a> {
             Ok(value) => value,
             Err(reason) => return Err(self.reject(reason, 1)),
         };
-        let placed = self.clock.place(draft.time_ms);
+        let placed = self.clock.place(draft.stamp);
         let attributes = draft.attributes.admit(&self.app.routes, admission);
         self.beacon.events.push(Event {
             name: cut(draft.name, admission),
@@ -224,9 +247,30 @@ impl<'a> BeaconBuilder<'a> {
         reason
     }
 
-    /// The beacon; its segment, where the context had none, is that of the first event that has the app's
-    /// declared attribute.
-    pub fn finish(mut self) -> Beacon<'a> {
+    /// Puts the beacon among those of the request, keyed by its session, else by its id, and one for each other
+    /// session that its events name.
+    pub fn admit(self, admission: &mut Admission<'a>) {
+        self.admit_by(None, admission);
+    }
+
+    /// The same; `key` is what beacons without session repeat that belong together.
+    pub fn admit_by(self, key: Option<Cow<'a, str>>, admission: &mut Admission<'a>) {
+        let rate = self.rate;
+        let mut beacon = self.finish();
+        let reports = reports::split_off(&mut beacon);
+        for mut beacon in std::iter::once(beacon).chain(reports) {
+            let kafka_key = match &key {
+                _ if !beacon.session.is_empty() => beacon.session.clone(),
+                Some(key) => key.clone(),
+                None => beacon.id.clone(),
+            };
+            beacon.weight = rate.weight(&kafka_key);
+            admission.admitted.push(Admitted { beacon, kafka_key });
+        }
+    }
+
+    /// The segment, where the context had none, is that of the first event that has the app's declared attribute.
+    fn finish(mut self) -> Beacon<'a> {
         if self.beacon.segment.is_empty()
             && let Some(declared) = &self.app.segment
             && let Some((_, value)) = self
@@ -292,33 +336,6 @@ pub fn identifier(id: Cow<'_, str>) -> Cow<'_, str> {
 /// Hash of a session and what was sent in it, 32 hex digits.
 pub fn content_id(session: &str, content: &[u8]) -> String {
     format!("{:032x}", xxh3_128_with_seed(content, xxh3_64(session.as_bytes())))
-}
-
-/// How many beacons one stands for when a session is sampled at `rate`: 1 ÷ rate, whose fraction is rounded up
-/// or down by a hash of the session, so that sums over sessions are unbiased.
-///
-/// # Errors
-/// When the rate is not in (0, 1] or would give more than [`WEIGHT_MAX`].
-pub fn weight(rate: &Scalar<'_>, session: &str) -> Result<u32, Refusal> {
-    let number = match rate {
-        Scalar::Null => return Ok(1),
-        Scalar::Whole(whole) => *whole as f64,
-        Scalar::Number(number) => *number,
-        Scalar::Text(text) => text.trim().parse().unwrap_or(f64::NAN),
-        Scalar::Flag(_) | Scalar::Nested => f64::NAN,
-    };
-    let weight = 1.0 / number;
-    if !(number > 0.0 && number <= 1.0 && weight <= f64::from(WEIGHT_MAX)) {
-        let rate = rate.text().map_or_else(|| "no number".to_owned(), |text| crate::refusal::quoted(&text));
-        return Err(Refusal::InvalidSampleRate { rate, weight_max: WEIGHT_MAX });
-    }
-    // A rate such as 1/3 has no exact number: the nearest whole weight is meant.
-    let nearest = weight.round();
-    if (weight - nearest).abs() < 1e-6 {
-        return Ok(nearest as u32);
-    }
-    let position = (xxh3_64(session.as_bytes()) >> 11) as f64 / (1u64 << 53) as f64;
-    Ok(weight as u32 + u32::from(position < weight.fract()))
 }
 
 #[cfg(test)]

@@ -13,11 +13,9 @@ use bytes::{Bytes, BytesMut};
 use flate2::write::{GzDecoder, ZlibDecoder};
 use futures::StreamExt;
 
+use crate::admission::Notation;
 use crate::config::Limits;
 use crate::refusal::{Refusal, quoted};
-
-/// Content types in which beacons come. `sendBeacon` sends text, and without a preflight nothing else.
-const CONTENT_TYPES: [&str; 2] = ["application/json", "text/plain"];
 
 /// How a body is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,18 +25,23 @@ enum Encoding {
     Deflate,
 }
 
-/// Checks the content type; none is taken for JSON.
+/// The notation of the body, by its content type and the format's list; the first of the list where the request
+/// names none.
 ///
 /// # Errors
-/// When it is another.
-pub fn check_content_type(request: &HttpRequest) -> Result<(), Refusal> {
-    let Some(value) = request.headers().get(header::CONTENT_TYPE) else { return Ok(()) };
+/// When it is not in the list.
+pub fn notation(request: &HttpRequest, known: &[(&'static str, Notation)]) -> Result<Notation, Refusal> {
+    let Some(value) = request.headers().get(header::CONTENT_TYPE) else {
+        return Ok(known.first().map_or_else(Notation::default, |(_, notation)| *notation));
+    };
     let value = value.to_str().unwrap_or("not text");
     let essence = value.split(';').next().unwrap_or_default().trim();
-    if CONTENT_TYPES.iter().any(|known| essence.eq_ignore_ascii_case(known)) {
-        Ok(())
-    } else {
-        Err(Refusal::ContentType(quoted(essence)))
+    match known.iter().find(|(name, _)| essence.eq_ignore_ascii_case(name)) {
+        Some((_, notation)) => Ok(*notation),
+        None => {
+            let wanted: Vec<_> = known.iter().map(|(name, _)| *name).collect();
+            Err(Refusal::ContentType { found: quoted(essence), wanted: wanted.join(" or ") })
+        }
     }
 }
 

@@ -51,6 +51,10 @@ pub struct Paths {
     pub beacons: String,
     /// Faro.
     pub faro: String,
+    /// Log records of OTLP.
+    pub otlp_logs: String,
+    /// Spans of OTLP.
+    pub otlp_traces: String,
     /// The web-vitals library.
     pub web_vitals: String,
 }
@@ -101,7 +105,13 @@ impl Default for Config {
 
 impl Default for Paths {
     fn default() -> Self {
-        Self { beacons: "/v1/beacons".into(), faro: "/collect".into(), web_vitals: "/v1/web-vitals".into() }
+        Self {
+            beacons: "/v1/beacons".into(),
+            faro: "/collect".into(),
+            otlp_logs: "/v1/logs".into(),
+            otlp_traces: "/v1/traces".into(),
+            web_vitals: "/v1/web-vitals".into(),
+        }
     }
 }
 
@@ -111,6 +121,8 @@ impl Paths {
         match format {
             Format::Native => &self.beacons,
             Format::Faro => &self.faro,
+            Format::OtlpLogs => &self.otlp_logs,
+            Format::OtlpTraces => &self.otlp_traces,
             Format::WebVitals => &self.web_vitals,
         }
     }
@@ -227,6 +239,8 @@ impl Config {
         let paths = [
             ("paths.beacons", &self.paths.beacons),
             ("paths.faro", &self.paths.faro),
+            ("paths.otlp_logs", &self.paths.otlp_logs),
+            ("paths.otlp_traces", &self.paths.otlp_traces),
             ("paths.web_vitals", &self.paths.web_vitals),
         ];
         for (at, (key, path)) in paths.iter().enumerate() {

@@ -16,7 +16,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::adapter::Format;
-use crate::admission::{Admission, Request};
+use crate::admission::{Admission, Notation, Request};
 use crate::apps::Apps;
 use crate::config::Config;
 use crate::log::{Log, LogError, LogRecord};
@@ -87,9 +87,14 @@ async fn receive(
     worker: Data<Rc<Worker>>,
 ) -> HttpResponse {
     let _in_flight = service.metrics.begin();
-    let mut response = match accept(format, &request, payload, &service, &worker).await {
+    let notation = body::notation(&request, format.content_types());
+    let accepted = match notation {
+        Ok(notation) => accept(format, notation, &request, payload, &service, &worker).await,
+        Err(ref refusal) => Err(refusal.clone()),
+    };
+    let mut response = match accepted {
         Ok(response) => response,
-        Err(refusal) => refuse(Some(format), &refusal, &service),
+        Err(refusal) => refuse(format, notation.unwrap_or_default(), &refusal, &service),
     };
     cors::expose(response.headers_mut(), request.headers().get(header::ORIGIN), &service.apps);
     response
@@ -97,6 +102,7 @@ async fn receive(
 
 async fn accept(
     format: Format,
+    notation: Notation,
     request: &HttpRequest,
     payload: Payload,
     service: &Service,
@@ -109,7 +115,6 @@ async fn accept(
     if let Some(key) = write_key {
         service.apps.admit(key, origin)?;
     }
-    body::check_content_type(request)?;
     let body: Bytes = body::read(request, payload, &service.config.limits).await?;
     let client = client_of(headers, service, worker);
     let parts = Request {
@@ -121,6 +126,7 @@ async fn accept(
         country: country_of(headers, &service.config.country_header),
         client: &client,
         received_at_ms: clock::wall_ms(),
+        notation,
         apps: &service.apps,
     };
     let admission = format.adapt(&parts)?;
@@ -133,7 +139,7 @@ async fn accept(
     let seconds = clock::monotonic().duration_since(started).as_secs_f64();
     service.metrics.count_durable(format, &admission, record_bytes, seconds);
     let events = admission.admitted.iter().map(|admitted| admitted.beacon.events.len()).sum();
-    Ok(format.answer(events, &admission.rejected))
+    Ok(format.answer(notation, events, &admission.rejected))
 }
 
 /// Writes every beacon and waits for the acknowledgement of all of them.
@@ -171,20 +177,20 @@ async fn preflight(format: Format, request: HttpRequest, service: Data<Service>)
             service.metrics.count_preflight(format);
             response
         }
-        Err(refusal) => refuse(Some(format), &refusal, &service),
+        Err(refusal) => refuse(format, Notation::default(), &refusal, &service),
     };
     cors::expose(response.headers_mut(), request.headers().get(header::ORIGIN), &service.apps);
     response
 }
 
-fn refuse(format: Option<Format>, refusal: &Refusal, service: &Service) -> HttpResponse {
+fn refuse(format: Format, notation: Notation, refusal: &Refusal, service: &Service) -> HttpResponse {
     let status = refusal.status();
-    service.metrics.count_refused(format, status.as_u16(), refusal.error());
-    let mut response = HttpResponse::build(status);
+    service.metrics.count_refused(Some(format), status.as_u16(), refusal.error());
+    let mut response = format.refuse(notation, status, refusal.error(), &refusal.to_string());
     if status == StatusCode::SERVICE_UNAVAILABLE {
-        response.insert_header((header::RETRY_AFTER, service.config.retry_after_s));
+        response.headers_mut().insert(header::RETRY_AFTER, service.config.retry_after_s.into());
     }
-    response.json(json!({ "error": refusal.error(), "detail": refusal.to_string() }))
+    response
 }
 
 /// The answer where no endpoint is.

@@ -39,6 +39,8 @@ Configuration, with its defaults:
   [paths]
   beacons = \"/v1/beacons\"
   faro = \"/collect\"
+  otlp_logs = \"/v1/logs\"
+  otlp_traces = \"/v1/traces\"
   web_vitals = \"/v1/web-vitals\"
   [limits]
   body_bytes_max = 262144

@@ -68,7 +68,9 @@ impl Metrics {
         )?;
         registry.register(Box::new(produce_seconds.clone()))?;
         Ok(Self {
-            accepted: Format::ALL.map(|format| requests.with_label_values(&[format.name(), "202"])),
+            accepted: Format::ALL.map(|format| {
+                requests.with_label_values(&[format.name(), format.success_status().as_str()])
+            }),
             requests,
             refused: counters(
                 "ingest_refused_total",
@@ -115,6 +117,9 @@ impl Metrics {
             for (reason, count) in &admitted.beacon.rejected {
                 self.rejected.with_label_values(&[reason.as_ref()]).inc_by(u64::from(*count));
             }
+        }
+        for (reason, count) in &admission.without_app {
+            self.rejected.with_label_values(&[reason]).inc_by(u64::from(*count));
         }
         for (what, count) in [
             ("attributes", admission.attributes_cut),

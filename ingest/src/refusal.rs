@@ -62,12 +62,20 @@ pub enum Refusal {
     /// More events than a beacon may hold.
     #[error("the body has {0} events, more than {EVENTS_MAX}")]
     TooManyEvents(usize),
+    /// More resources, scopes and records than a request of OTLP may hold.
+    #[error("the body has more than {0} resources, scopes and records")]
+    TooManyNodes(usize),
     /// The broker's own limit of a record.
     #[error("the beacon is larger than a record on the log may be")]
     RecordTooLarge,
     /// A content type that this format does not come in.
-    #[error("content type `{0}` is not accepted, want application/json or text/plain")]
-    ContentType(String),
+    #[error("content type `{found}` is not accepted, want {wanted}")]
+    ContentType {
+        /// What was sent.
+        found: String,
+        /// What the format comes in.
+        wanted: String,
+    },
     /// A content encoding that is not decoded here.
     #[error("content encoding `{0}` is not accepted, want gzip, deflate or identity")]
     ContentEncoding(String),
@@ -92,8 +100,9 @@ impl Refusal {
             Self::BodyTooLarge(_)
             | Self::DecompressedTooLarge(_)
             | Self::TooManyEvents(_)
+            | Self::TooManyNodes(_)
             | Self::RecordTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::ContentType(_) | Self::ContentEncoding(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::ContentType { .. } | Self::ContentEncoding(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::NotDurable(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -113,9 +122,9 @@ impl Refusal {
             Self::BodyTimeout(_) => "body_timeout",
             Self::BodyTooLarge(_) => "body_too_large",
             Self::DecompressedTooLarge(_) => "decompressed_too_large",
-            Self::TooManyEvents(_) => "too_many_events",
+            Self::TooManyEvents(_) | Self::TooManyNodes(_) => "too_many_events",
             Self::RecordTooLarge => "record_too_large",
-            Self::ContentType(_) => "unsupported_content_type",
+            Self::ContentType { .. } => "unsupported_content_type",
             Self::ContentEncoding(_) => "unsupported_content_encoding",
             Self::NotDurable(_) => "not_durable",
         }

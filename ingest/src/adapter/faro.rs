@@ -9,11 +9,12 @@ use std::borrow::Cow;
 use schema::beacon::Beacon;
 use schema::definition::AppFile;
 
+use super::exception::is_raised_by_engine;
 use crate::admission::attributes::Attributes;
 use crate::admission::scalar::Scalar;
 use crate::admission::{
-    Admission, BeaconBuilder, Draft, Request, check_event_count, cut, identifier, parse_object, reason,
-    weight,
+    Admission, BeaconBuilder, Draft, Request, SampleRate, check_event_count, cut, identifier, parse_object,
+    reason,
 };
 use crate::refusal::Refusal;
 
@@ -27,18 +28,6 @@ const HTTP_INITIATORS: [&str; 2] = ["fetch", "xmlhttprequest"];
 const VITALS: [&str; 6] = ["lcp", "inp", "cls", "fcp", "ttfb", "fid"];
 /// What the SDK writes where it does not know a page.
 const UNKNOWN: &str = "unknown";
-/// Names that the JavaScript engine gives the errors that it raises itself, and Faro those promises that nobody
-/// caught.
-const ENGINE_ERRORS: [&str; 8] = [
-    "TypeError",
-    "ReferenceError",
-    "RangeError",
-    "SyntaxError",
-    "URIError",
-    "EvalError",
-    "InternalError",
-    "UnhandledRejection",
-];
 
 /// Turns a Faro request into a beacon.
 ///
@@ -54,9 +43,12 @@ pub fn adapt<'a>(request: &Request<'a>) -> Result<Admission<'a>, Refusal> {
     check_event_count(events.len() + values + exceptions.len() + logs.len())?;
     let mut admission = Admission::default();
     let page = meta.page.unwrap_or_default();
-    let session = meta.session.unwrap_or_default();
-    let beacon = context(request, app, meta.app.unwrap_or_default(), session, &mut admission)?;
-    let mut faro = Faro { builder: BeaconBuilder::new(beacon, app), admission, page };
+    let mut session = meta.session.unwrap_or_default();
+    // The SDK does not say at which rate it samples sessions; an app that samples may add it.
+    let rate = session.attributes.take("sample_rate").map_or(Scalar::Null, Scalar::Text);
+    let rate = SampleRate::read(&rate)?;
+    let beacon = context(request, app, meta.app.unwrap_or_default(), session, &mut admission);
+    let mut faro = Faro { builder: BeaconBuilder::new(beacon, app, rate), admission, page };
     for event in events {
         faro.add_event(event);
     }
@@ -69,7 +61,7 @@ pub fn adapt<'a>(request: &Request<'a>) -> Result<Admission<'a>, Refusal> {
     faro.count(reason::LOG_NOT_KEPT, logs.len());
     faro.count(reason::OTHER_HTTP_SOURCE, wire.traces.map_or(0, |traces| traces.spans()));
     let Faro { builder, mut admission, .. } = faro;
-    admission.push(builder.finish());
+    builder.admit(&mut admission);
     Ok(admission)
 }
 
@@ -79,7 +71,7 @@ fn context<'a>(
     meta_app: wire::App<'a>,
     mut session: Session<'a>,
     admission: &mut Admission<'a>,
-) -> Result<Beacon<'a>, Refusal> {
+) -> Beacon<'a> {
     let mut beacon = request.beacon(app);
     beacon.session =
         identifier(session.id.into_text().or(request.session.map(Cow::Borrowed)).unwrap_or_default());
@@ -90,13 +82,10 @@ fn context<'a>(
     }
     let version = meta_app.version.or_empty();
     beacon.release = cut(if version.is_empty() { meta_app.release.or_empty() } else { version }, admission);
-    // The SDK does not say at which rate it samples sessions; an app that samples may add it.
-    let rate = session.attributes.take("sample_rate").map_or(Scalar::Null, Scalar::Text);
-    beacon.weight = weight(&rate, &beacon.session)?;
     if let Some(declared) = &app.segment {
         beacon.segment = cut(session.attributes.take(declared).unwrap_or_default(), admission);
     }
-    Ok(beacon)
+    beacon
 }
 
 struct Faro<'a> {
@@ -207,7 +196,10 @@ impl<'a> Faro<'a> {
     ) {
         // Why an event is rejected is counted in the beacon; Faro's answer does not tell it.
         let _ = match timestamp.time_ms() {
-            Ok(time_ms) => self.builder.add(Draft { name, time_ms, value, attributes }, &mut self.admission),
+            Ok(time_ms) => {
+                let stamp = time_ms.into();
+                self.builder.add(Draft { name, stamp, value, attributes }, &mut self.admission)
+            }
             Err(_) => Err(self.builder.reject(reason::INVALID_TIME, 1)),
         };
     }
@@ -222,10 +214,7 @@ impl<'a> Faro<'a> {
 /// Whether nobody caught an exception.
 ///
 /// The payload's own `fatal` says so, which newer SDKs set (`pushError(error, {fatal})`); else the app's context,
-/// `fatal` or `handled`. Else there is no sign of which handler saw the error, and a rule stands in: errors that the
-/// JavaScript engine raises itself are taken for uncaught, all others (`Error` and the app's own classes) for reported by
-/// the app. It is wrong for an app that catches a `TypeError` and reports it without `fatal`, and for an `Error` that the
-/// app throws and nobody catches.
+/// `fatal` or `handled`; else its type has to do.
 fn is_fatal(exception: &Exception<'_>) -> bool {
     let said = |name: &str| exception.context.get(name).and_then(|text| text.parse::<bool>().ok());
     exception
@@ -233,7 +222,7 @@ fn is_fatal(exception: &Exception<'_>) -> bool {
         .flag()
         .or_else(|| said("fatal"))
         .or_else(|| said("handled").map(|handled| !handled))
-        .unwrap_or_else(|| exception.kind.text().is_some_and(|kind| ENGINE_ERRORS.contains(&kind.as_ref())))
+        .unwrap_or_else(|| exception.kind.text().is_some_and(|kind| is_raised_by_engine(&kind)))
 }
 
 /// Takes the first of `names` that is there.

@@ -3,10 +3,12 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use schema::definition::AppFile;
 use serde::Deserialize;
 
-use crate::admission::{Admission, Request};
+use crate::admission::{Admission, Notation, Request};
 use crate::apps::Apps;
 use crate::user_agent::Client;
 
@@ -35,16 +37,41 @@ pub(crate) fn request<'a>(body: &'a [u8], apps: &'a Apps, client: &'a Client) ->
         country: "",
         client,
         received_at_ms: 1_795_405_700_000,
+        notation: Notation::Json,
         apps,
     }
 }
 
 /// The bodies of the recorded requests whose names begin with `prefix` and a number, in their order.
 pub(crate) fn recorded(prefix: &str) -> Vec<String> {
-    #[derive(Deserialize)]
-    struct Recording {
-        body: String,
+    recorded_bytes(prefix).into_iter().map(|body| String::from_utf8(body).unwrap()).collect()
+}
+
+/// The same, for bodies that are no text.
+pub(crate) fn recorded_bytes(prefix: &str) -> Vec<Vec<u8>> {
+    recordings(prefix).into_iter().map(|recording| recording.body()).collect()
+}
+
+/// A recorded request, as far as adapters see it.
+#[derive(Deserialize)]
+pub(crate) struct Recording {
+    pub(crate) target: String,
+    body: Option<String>,
+    body_base64: Option<String>,
+}
+
+impl Recording {
+    pub(crate) fn body(&self) -> Vec<u8> {
+        match (&self.body, &self.body_base64) {
+            (Some(text), _) => text.clone().into_bytes(),
+            (None, Some(text)) => BASE64.decode(text).unwrap(),
+            (None, None) => Vec::new(),
+        }
     }
+}
+
+/// The recorded requests whose names begin with `prefix` and a number, in their order.
+pub(crate) fn recordings(prefix: &str) -> Vec<Recording> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/beacons");
     let mut paths: Vec<_> = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.retain(|path| {
@@ -53,7 +80,7 @@ pub(crate) fn recorded(prefix: &str) -> Vec<String> {
     });
     paths.sort();
     let read = |path: &PathBuf| std::fs::read_to_string(path).unwrap();
-    paths.iter().map(|path| serde_json::from_str::<Recording>(&read(path)).unwrap().body).collect()
+    paths.iter().map(|path| serde_json::from_str(&read(path)).unwrap()).collect()
 }
 
 /// One line for each beacon, then one for each event.

@@ -12,8 +12,8 @@ use serde::Deserialize;
 use crate::admission::attributes::Attributes;
 use crate::admission::scalar::Scalar;
 use crate::admission::{
-    Admission, BeaconBuilder, Draft, Request, check_event_count, cut, identifier, parse_object, reason,
-    weight,
+    Admission, BeaconBuilder, Draft, Request, SampleRate, check_event_count, cut, identifier, parse_object,
+    reason,
 };
 use crate::refusal::Refusal;
 
@@ -80,15 +80,16 @@ pub fn adapt<'a>(request: &Request<'a>) -> Result<Admission<'a>, Refusal> {
     let events = wire.events.take().ok_or(Refusal::MissingField("events"))?;
     check_event_count(events.len())?;
     let mut admission = Admission::default();
-    let beacon = context(wire, request, app, &mut admission)?;
-    let mut builder = BeaconBuilder::new(beacon, app);
+    let rate = SampleRate::read(&wire.sample_rate)?;
+    let beacon = context(wire, request, app, &mut admission);
+    let mut builder = BeaconBuilder::new(beacon, app, rate);
     builder.reserve(events.len());
     for (index, event) in events.into_iter().enumerate() {
         let added = match event.time.time_ms() {
             Ok(time_ms) => builder.add(
                 Draft {
                     name: event.name.or_empty(),
-                    time_ms,
+                    stamp: time_ms.into(),
                     value: if event.value == Scalar::Null { event.duration_ms } else { event.value },
                     attributes: event.attributes,
                 },
@@ -100,7 +101,7 @@ pub fn adapt<'a>(request: &Request<'a>) -> Result<Admission<'a>, Refusal> {
             admission.rejected.push((index, reason));
         }
     }
-    admission.push(builder.finish());
+    builder.admit(&mut admission);
     Ok(admission)
 }
 
@@ -109,13 +110,12 @@ fn context<'a>(
     request: &Request<'a>,
     app: &'a AppFile,
     admission: &mut Admission<'a>,
-) -> Result<Beacon<'a>, Refusal> {
+) -> Beacon<'a> {
     let mut beacon = request.beacon(app);
     beacon.session =
         identifier(wire.session.into_text().or(request.session.map(Cow::Borrowed)).unwrap_or_default());
     beacon.id = request.beacon_id(wire.id.into_text(), &beacon.session);
     beacon.sequence = wire.sequence.count();
-    beacon.weight = weight(&wire.sample_rate, &beacon.session)?;
     // A time of sending that is none corrects nothing.
     beacon.sent_at_ms = wire.sent_at.time_ms().unwrap_or(None);
     let mut replace = |field: &mut Cow<'a, str>, sent: Scalar<'a>| {
@@ -143,7 +143,7 @@ fn context<'a>(
         let mut attributes = wire.attributes;
         beacon.segment = cut(attributes.take(declared).unwrap_or_default(), admission);
     }
-    Ok(beacon)
+    beacon
 }
 
 /// `{"accepted":N,"rejected":[{"index":…,"reason":…}]}`.

@@ -12,7 +12,7 @@ use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use crate::admission::attributes::Attributes;
 use crate::admission::scalar::Scalar;
 use crate::admission::{
-    Admission, Admitted, BeaconBuilder, Draft, Request, check_event_count, content_id, identifier,
+    Admission, BeaconBuilder, Draft, Request, SampleRate, Stamp, check_event_count, content_id, identifier,
 };
 use crate::refusal::Refusal;
 
@@ -49,27 +49,26 @@ pub fn adapt<'a>(request: &Request<'a>) -> Result<Admission<'a>, Refusal> {
         for (group, values) in by_id(metrics) {
             let ids: Vec<String> =
                 values.iter().map(|(at, metric)| beacon_id(request, metric, *at)).collect();
-            let mut builder = BeaconBuilder::new(request.beacon(app), app);
+            let mut builder = BeaconBuilder::new(request.beacon(app), app, SampleRate::ALL);
             for (_, metric) in values {
                 add(&mut builder, metric, &mut admission);
             }
-            let mut beacon = builder.finish();
-            beacon.id = match ids.as_slice() {
+            builder.set_id(match ids.as_slice() {
                 [id] => Cow::Owned(id.clone()),
                 ids => Cow::Owned(content_id(&group, ids.join("\u{0}").as_bytes())),
-            };
-            let kafka_key = if group.is_empty() { beacon.id.clone() } else { identifier(Cow::Owned(group)) };
-            admission.admitted.push(Admitted { beacon, kafka_key });
+            });
+            let key = (!group.is_empty()).then(|| identifier(Cow::Owned(group)));
+            builder.admit_by(key, &mut admission);
         }
     } else if !metrics.is_empty() {
         let mut beacon = request.beacon(app);
         beacon.id = request.beacon_id(None, &session);
         beacon.session = session;
-        let mut builder = BeaconBuilder::new(beacon, app);
+        let mut builder = BeaconBuilder::new(beacon, app, SampleRate::ALL);
         for metric in metrics {
             add(&mut builder, metric, &mut admission);
         }
-        admission.push(builder.finish());
+        builder.admit(&mut admission);
     }
     Ok(admission)
 }
@@ -117,7 +116,8 @@ fn add<'a>(builder: &mut BeaconBuilder<'a>, metric: Metric<'a>, admission: &mut 
     let event = if name.trim().is_empty() { "" } else { "browser.web_vital" };
     attributes.push_known("name", upper_case(name));
     let value = if metric.value == Scalar::Null { Scalar::Nested } else { metric.value };
-    let _ = builder.add(Draft { name: Cow::Borrowed(event), time_ms: None, value, attributes }, admission);
+    let _ =
+        builder.add(Draft { name: Cow::Borrowed(event), stamp: Stamp::None, value, attributes }, admission);
 }
 
 /// Names as web.dev writes them.

@@ -34,7 +34,7 @@ enum Holds {
 }
 
 /// Names that say what they hold, sorted: every attribute of every event is looked up here.
-const NAMES: [(&str, Holds); 53] = [
+const NAMES: [(&str, Holds); 54] = [
     ("authorization", Holds::Identity),
     ("client.address", Holds::Identity),
     ("client.ip", Holds::Identity),
@@ -69,6 +69,7 @@ const NAMES: [(&str, Holds); 53] = [
     ("route", Holds::Route),
     ("session", Holds::Session),
     ("session.id", Holds::Identity),
+    ("session.previous_id", Holds::Identity),
     ("token", Holds::Identity),
     ("uid", Holds::Identity),
     ("url", Holds::Address),
@@ -130,6 +131,11 @@ impl<'a> Attributes<'a> {
         let (_, value) = self.0.remove(at);
         self.0.retain(|(known, _)| known != name);
         Some(value)
+    }
+
+    /// Adds those of `other` after these.
+    pub fn extend(&mut self, other: Self) {
+        if self.0.is_empty() { self.0 = other.0 } else { self.0.extend(other.0) }
     }
 
     /// Keeps the attributes of which the closure says so.

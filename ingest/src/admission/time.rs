@@ -5,6 +5,23 @@ use schema::beacon::TimeMethod;
 /// The longest plausible time between a client's sending and our reading; a larger offset is its clock's.
 pub const TRANSIT_MS_MAX: i64 = 30_000;
 
+/// What a client says about when something happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stamp {
+    /// Nothing.
+    None,
+    /// Its clock, ms since the epoch.
+    At(i64),
+    /// How long before it sent, ms: no clock of the client's is involved.
+    Ago(i64),
+}
+
+impl From<Option<i64>> for Stamp {
+    fn from(time_ms: Option<i64>) -> Self {
+        time_ms.map_or(Self::None, Self::At)
+    }
+}
+
 /// What is known of a client's clock.
 #[derive(Debug, Clone, Copy)]
 pub struct ClientClock {
@@ -34,9 +51,13 @@ impl ClientClock {
 
     /// Places an event by its client's stamp. What still lies in the future becomes the time of receipt; what
     /// lies before the epoch becomes the epoch.
-    pub fn place(&self, client_ms: Option<i64>) -> Placed {
-        let Some(sent_ms) = client_ms else {
-            return Placed { time_ms: self.received_at_ms, method: TimeMethod::Received, correction_ms: 0 };
+    pub fn place(&self, stamp: Stamp) -> Placed {
+        let received =
+            |time_ms: i64| Placed { time_ms: time_ms.max(0), method: TimeMethod::Received, correction_ms: 0 };
+        let sent_ms = match stamp {
+            Stamp::None => return received(self.received_at_ms),
+            Stamp::Ago(age_ms) => return received(self.received_at_ms.saturating_sub(age_ms.max(0))),
+            Stamp::At(sent_ms) => sent_ms,
         };
         let time_ms = sent_ms.saturating_add(self.offset_ms).max(0);
         if time_ms > self.received_at_ms {
@@ -64,7 +85,7 @@ mod tests {
         // sent_at and the event's stamp relative to the receipt, then expected place, method and correction.
         let check = |sent: Option<i64>, event: Option<i64>, place: i64, method, correction_ms| {
             let clock = ClientClock::new(NOW_MS, sent.map(|sent| NOW_MS + sent));
-            let placed = clock.place(event.map(|event| NOW_MS + event));
+            let placed = clock.place(event.map(|event| NOW_MS + event).into());
             assert_eq!(
                 placed,
                 Placed { time_ms: NOW_MS + place, method, correction_ms },
@@ -87,10 +108,24 @@ mod tests {
     }
 
     #[test]
+    fn an_age_counts_back_from_the_receipt_whatever_the_client_s_clock_says() {
+        let clock = ClientClock::new(NOW_MS, Some(NOW_MS - 3_600_000));
+        let check = |age_ms: i64, time_ms: i64| {
+            let expect = Placed { time_ms, method: Received, correction_ms: 0 };
+            assert_eq!(clock.place(Stamp::Ago(age_ms)), expect, "{age_ms}");
+        };
+        check(0, NOW_MS);
+        check(92, NOW_MS - 92);
+        check(-5, NOW_MS);
+        check(i64::MAX, 0);
+        check(i64::MIN, NOW_MS);
+    }
+
+    #[test]
     fn absurd_stamps_do_not_overflow() {
         for sent in [i64::MIN, -1, 0, i64::MAX] {
             for event in [i64::MIN, -1, 0, i64::MAX] {
-                let placed = ClientClock::new(NOW_MS, Some(sent)).place(Some(event));
+                let placed = ClientClock::new(NOW_MS, Some(sent)).place(Stamp::At(event));
                 assert!((0..=NOW_MS).contains(&placed.time_ms), "{sent} {event} {placed:?}");
             }
         }

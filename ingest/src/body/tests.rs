@@ -48,14 +48,15 @@ async fn what_does_not_decompress_is_refused() {
 }
 
 #[test]
-fn content_types_are_json_or_text() {
+fn the_content_type_says_the_notation() {
+    let known = [("application/json", Notation::Json), ("application/x-protobuf", Notation::Protobuf)];
     let check = |value: &str| {
         let request = TestRequest::post().insert_header((header::CONTENT_TYPE, value)).to_http_request();
-        check_content_type(&request).map_err(|refusal| refusal.error())
+        notation(&request, &known).map_err(|refusal| refusal.error())
     };
-    assert_eq!(check("application/json"), Ok(()));
-    assert_eq!(check("Application/JSON; charset=utf-8"), Ok(()));
-    assert_eq!(check("text/plain;charset=UTF-8"), Ok(()));
+    assert_eq!(check("application/json"), Ok(Notation::Json));
+    assert_eq!(check("Application/JSON; charset=utf-8"), Ok(Notation::Json));
+    assert_eq!(check("application/x-protobuf"), Ok(Notation::Protobuf));
     assert_eq!(check("application/x-www-form-urlencoded"), Err("unsupported_content_type"));
-    assert_eq!(check_content_type(&TestRequest::post().to_http_request()), Ok(()));
+    assert_eq!(notation(&TestRequest::post().to_http_request(), &known), Ok(Notation::Json));
 }

@@ -31,6 +31,23 @@ pub struct AppFile {
     /// What happens to bots.
     #[serde(default)]
     pub bots: Bots,
+    /// Which of the signals that tell of the same HTTP call is kept; the other is counted. By default what each
+    /// format tells most completely: resource entries from Faro, spans from OTLP.
+    #[serde(default)]
+    pub http_source: Option<Source>,
+    /// Which of the signals that tell of the same page load is kept; the other is counted.
+    #[serde(default = "entries")]
+    pub page_load_source: Source,
+}
+
+/// A signal in which the browser tells of something that comes in another one too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// The browser's own performance entries, of resources and of the navigation.
+    Entries,
+    /// Spans of tracing.
+    Spans,
 }
 
 /// What happens to the beacons of bots and headless browsers.
@@ -57,6 +74,10 @@ impl AppFile {
 
 fn production() -> Vec<String> {
     vec!["production".to_owned()]
+}
+
+fn entries() -> Source {
+    Source::Entries
 }
 
 fn web() -> String {
