@@ -6,17 +6,19 @@
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use actix_web::http::header::ContentType;
+use actix_web::http::header::{self, ContentType};
 use serde_json::json;
 
 use crate::admission::{Admission, Notation, Request};
 use crate::refusal::Refusal;
 
+pub mod boomerang;
 mod exception;
 pub mod faro;
 #[cfg(test)]
 mod fixture;
 pub mod native;
+pub mod network_errors;
 pub mod otlp;
 pub mod web_vitals;
 
@@ -31,12 +33,25 @@ pub enum Format {
     OtlpLogs,
     /// OpenTelemetry's spans.
     OtlpTraces,
+    /// boomerang.
+    Boomerang,
     /// The web-vitals library with `sendBeacon`.
     WebVitals,
+    /// Network Error Logging of browsers.
+    NetworkErrors,
 }
 
 /// Content types of JSON. `sendBeacon` sends text, and without a preflight nothing else.
 const JSON: &[(&str, Notation)] = &[("application/json", Notation::Json), ("text/plain", Notation::Json)];
+/// Content types of forms.
+const FORM: &[(&str, Notation)] =
+    &[("application/x-www-form-urlencoded", Notation::Form), ("text/plain", Notation::Form)];
+/// Content types of browsers' reports.
+const REPORTS: &[(&str, Notation)] =
+    &[("application/reports+json", Notation::Json), ("application/json", Notation::Json)];
+/// An image of one transparent pixel, for clients that send as an image.
+const PIXEL: &[u8] =
+    b"GIF89a\x01\0\x01\0\x80\0\0\0\0\0\0\0\0!\xf9\x04\x01\0\0\0\0,\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0;";
 /// Content types of OTLP.
 const OTLP: &[(&str, Notation)] = &[
     ("application/json", Notation::Json),
@@ -46,7 +61,15 @@ const OTLP: &[(&str, Notation)] = &[
 
 impl Format {
     /// Every format.
-    pub const ALL: [Self; 5] = [Self::Native, Self::Faro, Self::OtlpLogs, Self::OtlpTraces, Self::WebVitals];
+    pub const ALL: [Self; 7] = [
+        Self::Native,
+        Self::Faro,
+        Self::OtlpLogs,
+        Self::OtlpTraces,
+        Self::Boomerang,
+        Self::WebVitals,
+        Self::NetworkErrors,
+    ];
 
     /// Name in metrics.
     pub fn name(self) -> &'static str {
@@ -55,7 +78,9 @@ impl Format {
             Self::Faro => "faro",
             Self::OtlpLogs => "otlp_logs",
             Self::OtlpTraces => "otlp_traces",
+            Self::Boomerang => "boomerang",
             Self::WebVitals => "web_vitals",
+            Self::NetworkErrors => "network_errors",
         }
     }
 
@@ -64,14 +89,30 @@ impl Format {
         match self {
             Self::Native | Self::Faro | Self::WebVitals => JSON,
             Self::OtlpLogs | Self::OtlpTraces => OTLP,
+            Self::Boomerang => FORM,
+            Self::NetworkErrors => REPORTS,
         }
     }
 
-    /// Status of the answer to a request whose beacons are durable.
+    /// Whether it may come as the query of a GET request.
+    pub fn comes_by_get(self) -> bool {
+        match self {
+            Self::Boomerang => true,
+            Self::Native
+            | Self::Faro
+            | Self::OtlpLogs
+            | Self::OtlpTraces
+            | Self::WebVitals
+            | Self::NetworkErrors => false,
+        }
+    }
+
+    /// Status of the answer to a request, not by GET, whose beacons are durable.
     pub fn success_status(self) -> StatusCode {
         match self {
             Self::Native | Self::Faro | Self::WebVitals => StatusCode::ACCEPTED,
             Self::OtlpLogs | Self::OtlpTraces => StatusCode::OK,
+            Self::Boomerang | Self::NetworkErrors => StatusCode::NO_CONTENT,
         }
     }
 
@@ -85,7 +126,9 @@ impl Format {
             Self::Faro => faro::adapt(request),
             Self::OtlpLogs => otlp::adapt_logs(request),
             Self::OtlpTraces => otlp::adapt_traces(request),
+            Self::Boomerang => boomerang::adapt(request),
             Self::WebVitals => web_vitals::adapt(request),
+            Self::NetworkErrors => network_errors::adapt(request),
         }
     }
 
@@ -102,6 +145,7 @@ impl Format {
                 response.insert_header(ContentType::json()).body(native::answer(accepted_events, rejected))
             }
             Self::Faro | Self::WebVitals => response.insert_header(ContentType::json()).body("{}"),
+            Self::Boomerang | Self::NetworkErrors => response.finish(),
             Self::OtlpLogs | Self::OtlpTraces => {
                 let count_name = if self == Self::OtlpLogs { "rejectedLogRecords" } else { "rejectedSpans" };
                 response
@@ -115,7 +159,7 @@ impl Format {
     pub fn refuse(self, notation: Notation, status: StatusCode, error: &str, detail: &str) -> HttpResponse {
         let mut response = HttpResponse::build(status);
         match self {
-            Self::Native | Self::Faro | Self::WebVitals => {
+            Self::Native | Self::Faro | Self::Boomerang | Self::WebVitals | Self::NetworkErrors => {
                 response.json(json!({ "error": error, "detail": detail }))
             }
             Self::OtlpLogs | Self::OtlpTraces => response
@@ -123,6 +167,14 @@ impl Format {
                 .body(otlp::answer::refusal(notation, status, error, detail)),
         }
     }
+}
+
+/// The answer to a GET request whose beacon is durable: an image, never from a cache.
+pub fn pixel() -> HttpResponse {
+    HttpResponse::Ok()
+        .content_type("image/gif")
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .body(PIXEL)
 }
 
 fn otlp_content_type(notation: Notation) -> &'static str {

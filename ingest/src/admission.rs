@@ -1,8 +1,8 @@
 //! Admission: the rules by which what a client sent becomes a beacon of the domain, the same for every format.
 //!
 //! `reports` gives what is told of another session to that session, `rate` says how many sessions one stands for,
-//! [`time`] places events in time, [`attributes`] bounds them and drops what would identify a user, [`scalar`]
-//! reads what SDKs put where a text or number belongs. Formats are the adapters'; Kafka is [`crate::log`]'s.
+//! [`time`] places events in time, [`list`] bounds their number, [`attributes`] bounds them and drops what would
+//! identify a user, [`scalar`] reads what SDKs put where a text or number belongs. Formats are the adapters'; Kafka is [`crate::log`]'s.
 
 use std::borrow::Cow;
 
@@ -16,6 +16,7 @@ use crate::refusal::Refusal;
 use crate::user_agent::Client;
 
 pub mod attributes;
+pub mod list;
 mod rate;
 mod reports;
 pub mod scalar;
@@ -75,6 +76,8 @@ pub struct Request<'a> {
     pub client: &'a Client,
     /// When the request was read, ms since the epoch.
     pub received_at_ms: i64,
+    /// A number that no other request has, for formats in which equal bodies are no repeats.
+    pub arrival: u64,
     /// How the body is written.
     pub notation: Notation,
     /// Every app.
@@ -196,6 +199,11 @@ impl<'a> BeaconBuilder<'a> {
     /// Replaces the id, for formats in which it depends on the events.
     pub fn set_id(&mut self, id: Cow<'a, str>) {
         self.beacon.id = id;
+    }
+
+    /// The app.
+    pub fn app(&self) -> &'a AppFile {
+        self.app
     }
 
     /// The session.

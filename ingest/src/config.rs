@@ -55,8 +55,12 @@ pub struct Paths {
     pub otlp_logs: String,
     /// Spans of OTLP.
     pub otlp_traces: String,
+    /// boomerang.
+    pub boomerang: String,
     /// The web-vitals library.
     pub web_vitals: String,
+    /// Network Error Logging: what browsers report to.
+    pub network_errors: String,
 }
 
 /// Bounds of a request.
@@ -110,7 +114,9 @@ impl Default for Paths {
             faro: "/collect".into(),
             otlp_logs: "/v1/logs".into(),
             otlp_traces: "/v1/traces".into(),
+            boomerang: "/beacon".into(),
             web_vitals: "/v1/web-vitals".into(),
+            network_errors: "/v1/reports".into(),
         }
     }
 }
@@ -123,7 +129,9 @@ impl Paths {
             Format::Faro => &self.faro,
             Format::OtlpLogs => &self.otlp_logs,
             Format::OtlpTraces => &self.otlp_traces,
+            Format::Boomerang => &self.boomerang,
             Format::WebVitals => &self.web_vitals,
+            Format::NetworkErrors => &self.network_errors,
         }
     }
 }
@@ -241,7 +249,9 @@ impl Config {
             ("paths.faro", &self.paths.faro),
             ("paths.otlp_logs", &self.paths.otlp_logs),
             ("paths.otlp_traces", &self.paths.otlp_traces),
+            ("paths.boomerang", &self.paths.boomerang),
             ("paths.web_vitals", &self.paths.web_vitals),
+            ("paths.network_errors", &self.paths.network_errors),
         ];
         for (at, (key, path)) in paths.iter().enumerate() {
             if !is_path(path) {

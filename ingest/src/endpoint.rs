@@ -3,19 +3,20 @@
 //! The order matters: what can be refused without the body is refused first, and nothing is answered 202 before
 //! every record of the request is acknowledged. What a body means is its adapter's.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::hash::{BuildHasher, RandomState};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use actix_web::http::StatusCode;
-use actix_web::http::header::{self, HeaderMap};
+use actix_web::http::header::{self, HeaderMap, HeaderValue};
+use actix_web::http::{Method, StatusCode};
 use actix_web::web::{self, Bytes, Data, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, guard};
 use schema::record::encode_beacon;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::adapter::Format;
+use crate::adapter::{self, Format};
 use crate::admission::{Admission, Notation, Request};
 use crate::apps::Apps;
 use crate::config::Config;
@@ -50,6 +51,24 @@ pub struct Service {
 struct Worker {
     clients: RefCell<Cache>,
     buffer: RefCell<Vec<u8>>,
+    arrivals: Arrivals,
+}
+
+/// Numbers of requests that no other worker of any process gives: the worker's own random number and a count.
+struct Arrivals {
+    worker: u64,
+    count: Cell<u64>,
+}
+
+impl Arrivals {
+    fn new() -> Self {
+        Self { worker: RandomState::new().hash_one(std::process::id()), count: Cell::new(0) }
+    }
+
+    fn next(&self) -> u64 {
+        self.count.set(self.count.get() + 1);
+        self.worker.wrapping_add(self.count.get())
+    }
 }
 
 /// Parameters of the query that clients without headers use.
@@ -65,16 +84,20 @@ pub fn configure(routes: &mut ServiceConfig, service: &Data<Service>) {
     routes.app_data(Data::new(Rc::new(Worker {
         clients: RefCell::new(Cache::new(CLIENTS_HALF_MAX)),
         buffer: RefCell::new(Vec::new()),
+        arrivals: Arrivals::new(),
     })));
     for format in Format::ALL {
         let receive =
             move |request, payload, service, worker| receive(format, request, payload, service, worker);
         let preflight = move |request, service| preflight(format, request, service);
+        let mut resource = web::resource(service.config.paths.of(format)).route(web::post().to(receive));
+        if format.comes_by_get() {
+            resource = resource.route(web::get().to(receive));
+        }
         routes.service(
-            web::resource(service.config.paths.of(format))
-                .route(web::post().to(receive))
+            resource
                 .route(web::route().guard(guard::Options()).to(preflight))
-                .default_service(web::to(wrong_method)),
+                .default_service(web::to(move |request| wrong_method(format, request))),
         );
     }
 }
@@ -87,7 +110,10 @@ async fn receive(
     worker: Data<Rc<Worker>>,
 ) -> HttpResponse {
     let _in_flight = service.metrics.begin();
-    let notation = body::notation(&request, format.content_types());
+    let notation = match *request.method() {
+        Method::GET => Ok(Notation::Form),
+        _ => body::notation(&request, format.content_types()),
+    };
     let accepted = match notation {
         Ok(notation) => accept(format, notation, &request, payload, &service, &worker).await,
         Err(ref refusal) => Err(refusal.clone()),
@@ -115,7 +141,12 @@ async fn accept(
     if let Some(key) = write_key {
         service.apps.admit(key, origin)?;
     }
-    let body: Bytes = body::read(request, payload, &service.config.limits).await?;
+    let by_get = request.method() == Method::GET;
+    let body: Bytes = if by_get {
+        Bytes::copy_from_slice(request.query_string().as_bytes())
+    } else {
+        body::read(request, payload, &service.config.limits).await?
+    };
     let client = client_of(headers, service, worker);
     let parts = Request {
         body: &body,
@@ -126,6 +157,7 @@ async fn accept(
         country: country_of(headers, &service.config.country_header),
         client: &client,
         received_at_ms: clock::wall_ms(),
+        arrival: worker.arrivals.next(),
         notation,
         apps: &service.apps,
     };
@@ -137,9 +169,11 @@ async fn accept(
         LogError::TooLarge => Refusal::RecordTooLarge,
     })?;
     let seconds = clock::monotonic().duration_since(started).as_secs_f64();
-    service.metrics.count_durable(format, &admission, record_bytes, seconds);
     let events = admission.admitted.iter().map(|admitted| admitted.beacon.events.len()).sum();
-    Ok(format.answer(notation, events, &admission.rejected))
+    let response =
+        if by_get { adapter::pixel() } else { format.answer(notation, events, &admission.rejected) };
+    service.metrics.count_durable(format, response.status(), &admission, record_bytes, seconds);
+    Ok(response)
 }
 
 /// Writes every beacon and waits for the acknowledgement of all of them.
@@ -198,10 +232,16 @@ pub async fn not_found() -> HttpResponse {
     HttpResponse::NotFound().json(json!({ "error": "not_found", "detail": "no endpoint has this path" }))
 }
 
-async fn wrong_method() -> HttpResponse {
-    HttpResponse::MethodNotAllowed()
-        .insert_header((header::ALLOW, "POST, OPTIONS"))
-        .json(json!({ "error": "method_not_allowed", "detail": "want POST" }))
+async fn wrong_method(format: Format, request: HttpRequest) -> HttpResponse {
+    let (allow, detail) = if format.comes_by_get() {
+        ("GET, POST, OPTIONS", "want GET or POST")
+    } else {
+        ("POST, OPTIONS", "want POST")
+    };
+    let notation = body::notation(&request, format.content_types()).unwrap_or_default();
+    let mut response = format.refuse(notation, StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail);
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
+    response
 }
 
 fn client_of(headers: &HeaderMap, service: &Service, worker: &Worker) -> Rc<Client> {

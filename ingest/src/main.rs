@@ -41,7 +41,9 @@ Configuration, with its defaults:
   faro = \"/collect\"
   otlp_logs = \"/v1/logs\"
   otlp_traces = \"/v1/traces\"
+  boomerang = \"/beacon\"
   web_vitals = \"/v1/web-vitals\"
+  network_errors = \"/v1/reports\"
   [limits]
   body_bytes_max = 262144
   decompressed_bytes_max = 1048576

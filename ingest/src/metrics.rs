@@ -1,5 +1,6 @@
 //! Counters of this process in Prometheus' format. What is counted on the way of a request costs an atomic addition.
 
+use actix_web::http::StatusCode;
 use prometheus::core::{AtomicU64, GenericCounter, GenericCounterVec};
 use prometheus::{Encoder, Histogram, HistogramOpts, IntGauge, Opts, Registry, TextEncoder};
 
@@ -68,9 +69,8 @@ impl Metrics {
         )?;
         registry.register(Box::new(produce_seconds.clone()))?;
         Ok(Self {
-            accepted: Format::ALL.map(|format| {
-                requests.with_label_values(&[format.name(), format.success_status().as_str()])
-            }),
+            accepted: Format::ALL
+                .map(|format| requests.with_label_values(&[format.name(), format.success_status().as_str()])),
             requests,
             refused: counters(
                 "ingest_refused_total",
@@ -103,11 +103,16 @@ impl Metrics {
     pub fn count_durable(
         &self,
         format: Format,
+        status: StatusCode,
         admission: &Admission<'_>,
         record_bytes: usize,
         seconds: f64,
     ) {
-        self.accepted[format as usize].inc();
+        if status == format.success_status() {
+            self.accepted[format as usize].inc();
+        } else {
+            self.requests.with_label_values(&[format.name(), status.as_str()]).inc();
+        }
         self.produce_seconds.observe(seconds);
         self.beacons.inc_by(admission.admitted.len() as u64);
         self.record_bytes.inc_by(record_bytes as u64);

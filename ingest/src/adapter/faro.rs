@@ -1,15 +1,17 @@
 //! Grafana Faro's web SDK: `POST /collect`, JSON, one session's signals of a page a request.
 //!
 //! Faro sends an HTTP call up to three times: as a resource entry, as a span, and as an event made from the span. The
-//! resource entries are kept, for they need no tracing; the others are counted as `other_http_source`. Faro stamps no
+//! resource entries are kept, for they need no tracing, unless the app's file says that its calls come as spans; the others
+//! are counted as `other_http_source`. Faro stamps no
 //! time of sending, so its clock is only corrected where it runs ahead.
 
 use std::borrow::Cow;
 
 use schema::beacon::Beacon;
-use schema::definition::AppFile;
+use schema::definition::{AppFile, Source};
 
 use super::exception::is_raised_by_engine;
+use super::otlp::{Mapped, Span, map_span};
 use crate::admission::attributes::Attributes;
 use crate::admission::scalar::Scalar;
 use crate::admission::{
@@ -22,6 +24,8 @@ mod wire;
 
 use wire::{Event, Exception, Measurement, Page, Session, Wire};
 
+/// Where HTTP calls come from when an app that sends with Faro names no source.
+const HTTP_SOURCE: Source = Source::Entries;
 /// Initiators of resource entries that are HTTP calls of the page's code.
 const HTTP_INITIATORS: [&str; 2] = ["fetch", "xmlhttprequest"];
 /// Measurements of type `web-vitals` have the metric's value under one of these.
@@ -37,10 +41,12 @@ pub fn adapt<'a>(request: &Request<'a>) -> Result<Admission<'a>, Refusal> {
     let wire: Wire<'a> = parse_object(request.body)?;
     let app = request.app(None)?;
     let meta = wire.meta.ok_or(Refusal::MissingField("meta"))?;
-    let (events, measurements) = (wire.events.unwrap_or_default(), wire.measurements.unwrap_or_default());
-    let (exceptions, logs) = (wire.exceptions.unwrap_or_default(), wire.logs.unwrap_or_default());
+    let logs = wire.logs.sent();
+    let (events, measurements, exceptions) =
+        (wire.events.whole()?, wire.measurements.whole()?, wire.exceptions.whole()?);
+    let spans: Vec<Span<'a>> = spans_of(wire.traces);
     let values: usize = measurements.iter().map(|measurement| measurement.values.len().max(1)).sum();
-    check_event_count(events.len() + values + exceptions.len() + logs.len())?;
+    check_event_count(events.len() + values + exceptions.len() + logs + spans.len())?;
     let mut admission = Admission::default();
     let page = meta.page.unwrap_or_default();
     let mut session = meta.session.unwrap_or_default();
@@ -58,8 +64,10 @@ pub fn adapt<'a>(request: &Request<'a>) -> Result<Admission<'a>, Refusal> {
     for exception in exceptions {
         faro.add_exception(exception);
     }
-    faro.count(reason::LOG_NOT_KEPT, logs.len());
-    faro.count(reason::OTHER_HTTP_SOURCE, wire.traces.map_or(0, |traces| traces.spans()));
+    for span in spans {
+        faro.add_span(span, app);
+    }
+    faro.count(reason::LOG_NOT_KEPT, logs);
     let Faro { builder, mut admission, .. } = faro;
     builder.admit(&mut admission);
     Ok(admission)
@@ -88,6 +96,12 @@ fn context<'a>(
     beacon
 }
 
+/// The spans of a page: a request of OTLP within Faro's, whose resource says what `meta` says.
+fn spans_of(traces: Option<wire::Traces<'_>>) -> Vec<Span<'_>> {
+    let resources = traces.map(|traces| traces.0).unwrap_or_default();
+    resources.into_iter().flat_map(|resource| resource.scopes).flat_map(|scope| scope.records).collect()
+}
+
 struct Faro<'a> {
     builder: BeaconBuilder<'a>,
     admission: Admission<'a>,
@@ -99,6 +113,9 @@ impl<'a> Faro<'a> {
         let Event { name, timestamp, mut attributes } = event;
         let name = name.or_empty();
         let (name, value) = match name.as_ref() {
+            "faro.performance.navigation" if self.builder.app().page_load_source != Source::Entries => {
+                return self.count(reason::OTHER_PAGE_LOAD_SOURCE, 1);
+            }
             "faro.performance.navigation" => {
                 let value = take_number(&mut attributes, &["pageLoadTime", "duration"]);
                 attributes =
@@ -109,6 +126,9 @@ impl<'a> Faro<'a> {
                 let initiator = attributes.get("initiatorType").unwrap_or_default();
                 if !HTTP_INITIATORS.contains(&initiator) {
                     return self.count(reason::RESOURCE_NOT_HTTP_CALL, 1);
+                }
+                if self.builder.app().http_source.unwrap_or(HTTP_SOURCE) != Source::Entries {
+                    return self.count(reason::OTHER_HTTP_SOURCE, 1);
                 }
                 let value = take_number(&mut attributes, &["duration"]);
                 attributes = renamed(
@@ -185,6 +205,14 @@ impl<'a> Faro<'a> {
         attributes.push_known("type", exception.kind.or_empty());
         attributes.push_known("message", exception.value.or_empty());
         self.add(Cow::Borrowed("exception"), &exception.timestamp, Scalar::Null, attributes);
+    }
+
+    fn add_span(&mut self, span: Span<'a>, app: &AppFile) {
+        match map_span(span, app, HTTP_SOURCE) {
+            // As with all that Faro sends, why it is rejected is counted in the beacon.
+            Mapped::Event(draft) => drop(self.builder.add(draft, &mut self.admission)),
+            Mapped::Invalid(reason) | Mapped::Left(reason) => self.count(reason, 1),
+        }
     }
 
     fn add(

@@ -1,4 +1,4 @@
-//! What the adapters' tests share: two apps, a client, recorded requests, and beacons as text.
+//! What the adapters' tests share: apps, a client, recorded requests, and beacons as text.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -12,13 +12,15 @@ use crate::admission::{Admission, Notation, Request};
 use crate::apps::Apps;
 use crate::user_agent::Client;
 
-/// Two apps: a page's and a native one's.
+/// Three apps: a page's, one whose calls and loads come as spans, and a native one's.
 pub(crate) fn apps() -> Apps {
     let file = |text: &str| -> AppFile { serde_yaml_ng::from_str(text).unwrap() };
     let web = "app: web\nkeys: [web-key]\norigins: [\"https://app.example\"]\nsegment: grade\n\
                routes: [\"/lectures/:id\", \"/lectures/:id/play\", \"/api/lectures/:id\"]\n";
     let ios = "app: ios\nkeys: [ios-key]\nplatform: ios\nsegment: plan\n";
-    Apps::new(vec![(PathBuf::from("web.yaml"), file(web)), (PathBuf::from("ios.yaml"), file(ios))]).unwrap()
+    let traced = "app: traced\nkeys: [traced-key]\nhttp_source: spans\npage_load_source: spans\n";
+    let files = [("web.yaml", web), ("ios.yaml", ios), ("traced.yaml", traced)];
+    Apps::new(files.map(|(name, text)| (PathBuf::from(name), file(text))).to_vec()).unwrap()
 }
 
 /// A desktop browser.
@@ -37,6 +39,7 @@ pub(crate) fn request<'a>(body: &'a [u8], apps: &'a Apps, client: &'a Client) ->
         country: "",
         client,
         received_at_ms: 1_795_405_700_000,
+        arrival: 7,
         notation: Notation::Json,
         apps,
     }

@@ -10,10 +10,10 @@ use schema::definition::AppFile;
 use serde::Deserialize;
 
 use crate::admission::attributes::Attributes;
+use crate::admission::list::List;
 use crate::admission::scalar::Scalar;
 use crate::admission::{
-    Admission, BeaconBuilder, Draft, Request, SampleRate, check_event_count, cut, identifier, parse_object,
-    reason,
+    Admission, BeaconBuilder, Draft, Request, SampleRate, cut, identifier, parse_object, reason,
 };
 use crate::refusal::Refusal;
 
@@ -53,7 +53,7 @@ struct Wire<'a> {
     #[serde(borrow, default)]
     attributes: Attributes<'a>,
     #[serde(borrow, default)]
-    events: Option<Vec<WireEvent<'a>>>,
+    events: Option<List<WireEvent<'a>>>,
 }
 
 #[derive(Deserialize)]
@@ -77,8 +77,7 @@ struct WireEvent<'a> {
 pub fn adapt<'a>(request: &Request<'a>) -> Result<Admission<'a>, Refusal> {
     let mut wire: Wire<'a> = parse_object(request.body)?;
     let app = request.app(wire.key.text().as_deref())?;
-    let events = wire.events.take().ok_or(Refusal::MissingField("events"))?;
-    check_event_count(events.len())?;
+    let events = wire.events.take().ok_or(Refusal::MissingField("events"))?.whole()?;
     let mut admission = Admission::default();
     let rate = SampleRate::read(&wire.sample_rate)?;
     let beacon = context(wire, request, app, &mut admission);

@@ -26,8 +26,8 @@ mod spans;
 mod wire;
 
 pub(super) use spans::map_span;
-use wire::{LogRecord, Record, Resource};
-pub(super) use wire::{Span, from_json};
+use wire::{LogRecord, Record, from_json};
+pub(super) use wire::{Resource, Span, tree};
 
 /// Where HTTP calls come from when an app that sends OTLP names no source.
 const HTTP_SOURCE: Source = Source::Spans;

@@ -10,10 +10,9 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 
 use crate::admission::attributes::Attributes;
+use crate::admission::list::List;
 use crate::admission::scalar::Scalar;
-use crate::admission::{
-    Admission, BeaconBuilder, Draft, Request, SampleRate, Stamp, check_event_count, content_id, identifier,
-};
+use crate::admission::{Admission, BeaconBuilder, Draft, Request, SampleRate, Stamp, content_id, identifier};
 use crate::refusal::Refusal;
 
 #[derive(Deserialize)]
@@ -33,7 +32,7 @@ struct Metric<'a> {
 }
 
 /// One metric or an array of them.
-struct Metrics<'a>(Vec<Metric<'a>>);
+struct Metrics<'a>(List<Metric<'a>>);
 
 /// Turns metrics into beacons: one for all of them where the request names a session, else one each.
 ///
@@ -42,7 +41,7 @@ struct Metrics<'a>(Vec<Metric<'a>>);
 pub fn adapt<'a>(request: &Request<'a>) -> Result<Admission<'a>, Refusal> {
     let app = request.app(None)?;
     let Metrics(metrics) = serde_json::from_slice(request.body).map_err(|error| Refusal::of_json(&error))?;
-    check_event_count(metrics.len())?;
+    let metrics = metrics.whole()?;
     let mut admission = Admission::default();
     let session = request.session.map(|session| identifier(Cow::Borrowed(session))).unwrap_or_default();
     if session.is_empty() {
@@ -142,15 +141,11 @@ impl<'de: 'a, 'a> Deserialize<'de> for Metrics<'a> {
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
                 let metric = Metric::deserialize(serde::de::value::MapAccessDeserializer::new(map))?;
-                Ok(Metrics(vec![metric]))
+                Ok(Metrics(List::of(metric)))
             }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-                let mut metrics = Vec::new();
-                while let Some(metric) = seq.next_element()? {
-                    metrics.push(metric);
-                }
-                Ok(Metrics(metrics))
+            fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Self::Value, A::Error> {
+                List::deserialize(serde::de::value::SeqAccessDeserializer::new(seq)).map(Metrics)
             }
         }
 

@@ -89,9 +89,10 @@ fn each_signal_becomes_its_event_or_a_named_reason() {
     check(event("", json!({})), "rejected missing_name 1");
     check(json!({"events": [{"name": "a", "timestamp": "soon"}]}), "rejected invalid_time 1");
     check(json!({"logs": [{"message": "x"}, {"message": "y"}]}), "rejected log_not_kept 2");
+    let call = json!({"kind": 3, "attributes": [{"key": "http.method", "value": {"stringValue": "GET"}}]});
     check(
-        json!({"traces": {"resourceSpans": [{"scopeSpans": [{"spans": [{}, {}]}, {"spans": [{}]}]}, {}]}}),
-        "rejected other_http_source 3",
+        json!({"traces": {"resourceSpans": [{"scopeSpans": [{"spans": [call, {}]}, {"spans": [call]}]}, {}]}}),
+        "rejected missing_name 1\nrejected other_http_source 2",
     );
     let measured = |kind: &str, values: serde_json::Value, context: serde_json::Value| json!({"measurements": [{"type": kind, "values": values, "context": context, "timestamp": at}]});
     check(
@@ -117,6 +118,43 @@ fn each_signal_becomes_its_event_or_a_named_reason() {
     );
     check(measured("player", json!({"startup": -2}), json!({})), "rejected invalid_value 1");
     check(measured("player", json!({}), json!({})), "rejected invalid_value 1");
+}
+
+#[test]
+fn an_app_may_take_calls_and_loads_from_spans() {
+    let (apps, client) = (apps(), client());
+    let attribute = |key: &str, value: &str| json!({"key": key, "value": {"stringValue": value}});
+    let span = |name: &str, attributes: &[serde_json::Value]| {
+        json!({"name": name, "kind": 3, "startTimeUnixNano": "1000000000", "endTimeUnixNano": "1007000000",
+            "attributes": attributes})
+    };
+    let call = [
+        attribute("http.method", "GET"),
+        attribute("http.url", "https://h/x"),
+        attribute("http.status_code", "503"),
+    ];
+    let event = |name: &str| json!({"name": name, "attributes": {"initiatorType": "fetch"}});
+    let body = json!({
+        "meta": {"session": {"id": "s"}},
+        "events": [event("faro.performance.resource"), event("faro.performance.navigation"), event("faro.tracing.fetch")],
+        "traces": {"resourceSpans": [{"scopeSpans": [{"spans": [
+            span("GET", &call),
+            span("documentLoad", &[attribute("url.full", "https://h/lectures/7")]),
+        ]}]}]},
+    })
+    .to_string();
+    let request = Request { write_key: Some("traced-key"), ..request(body.as_bytes(), &apps, &client) };
+    let text = rendered(&adapt(&request).unwrap());
+    let lines: Vec<_> = text.lines().skip(1).map(str::trim).collect();
+    assert_eq!(
+        lines,
+        [
+            "1007 http.client = 7 [AsSent] method=\"GET\" route=\"/x\" status=\"503\"",
+            "1007 browser.navigation = 7 [AsSent] route=\"/lectures/:id\" type=\"navigate\"",
+            "rejected other_http_source 2",
+            "rejected other_page_load_source 1",
+        ]
+    );
 }
 
 #[test]

@@ -6,7 +6,9 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 
+use crate::adapter::otlp::{self, Resource, Span};
 use crate::admission::attributes::Attributes;
+use crate::admission::list::List;
 use crate::admission::scalar::Scalar;
 
 #[derive(Deserialize)]
@@ -14,15 +16,15 @@ pub(super) struct Wire<'a> {
     #[serde(borrow, default)]
     pub(super) meta: Option<Meta<'a>>,
     #[serde(borrow, default)]
-    pub(super) events: Option<Vec<Event<'a>>>,
+    pub(super) events: List<Event<'a>>,
     #[serde(borrow, default)]
-    pub(super) measurements: Option<Vec<Measurement<'a>>>,
+    pub(super) measurements: List<Measurement<'a>>,
     #[serde(borrow, default)]
-    pub(super) exceptions: Option<Vec<Exception<'a>>>,
+    pub(super) exceptions: List<Exception<'a>>,
     #[serde(default)]
-    pub(super) logs: Option<Vec<IgnoredAny>>,
-    #[serde(default)]
-    pub(super) traces: Option<Traces>,
+    pub(super) logs: List<IgnoredAny>,
+    #[serde(borrow, default)]
+    pub(super) traces: Option<Traces<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -95,28 +97,12 @@ pub(super) struct Exception<'a> {
     pub(super) context: Attributes<'a>,
 }
 
-/// An OTLP request, of which only the number of spans is wanted.
-#[derive(Deserialize)]
-pub(super) struct Traces {
-    #[serde(default, rename = "resourceSpans")]
-    resources: Vec<Resource>,
-}
+/// Spans, as in a request of OTLP.
+pub(super) struct Traces<'a>(pub(super) Vec<Resource<'a, Span<'a>>>);
 
-#[derive(Deserialize)]
-struct Resource {
-    #[serde(default, rename = "scopeSpans")]
-    scopes: Vec<Scope>,
-}
-
-#[derive(Deserialize)]
-struct Scope {
-    #[serde(default)]
-    spans: Vec<IgnoredAny>,
-}
-
-impl Traces {
-    pub(super) fn spans(&self) -> usize {
-        self.resources.iter().flat_map(|resource| &resource.scopes).map(|scope| scope.spans.len()).sum()
+impl<'de: 'a, 'a> Deserialize<'de> for Traces<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        otlp::tree(deserializer).map(Traces)
     }
 }
 

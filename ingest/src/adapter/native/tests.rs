@@ -250,6 +250,26 @@ fn what_is_reported_of_another_session_is_a_beacon_of_that_session() {
 }
 
 #[test]
+fn a_report_has_the_weight_that_its_session_s_own_beacons_have() {
+    let (apps, client) = (apps(), client());
+    let weights = |body: &str| -> Vec<(String, u32)> {
+        let admission = adapt(&request(body.as_bytes(), &apps, &client)).unwrap();
+        admission.admitted.iter().map(|one| (one.beacon.session.to_string(), one.beacon.weight)).collect()
+    };
+    let mut differ = 0;
+    for session in 0..50 {
+        let own =
+            weights(&format!(r#"{{"key":"web-key","session":"c-{session}","sample_rate":0.4,"events":[]}}"#));
+        let crash = format!(r#"{{"name":"app.crash","attributes":{{"session":"c-{session}"}}}}"#);
+        let told =
+            weights(&format!(r#"{{"key":"web-key","session":"l","sample_rate":0.4,"events":[{crash}]}}"#));
+        assert_eq!(told[1], own[0]);
+        differ += usize::from(told[0].1 != told[1].1);
+    }
+    assert!(differ > 0, "some crashed sessions are rounded another way than the one that tells of them");
+}
+
+#[test]
 fn a_retry_of_a_report_has_the_same_ids_and_another_report_has_not() {
     let ids = |id: &str, of: &str| {
         let crash = format!(r#"{{"name":"app.crash","attributes":{{"session":"{of}"}}}}"#);

@@ -111,6 +111,16 @@ pub(crate) fn from_json<'a, T: Record<'a>>(body: &'a [u8]) -> Result<Vec<Resourc
     }
 }
 
+/// Reads the tree where it is a part of other JSON.
+///
+/// # Errors
+/// When it has another shape or more than [`NODES_MAX`].
+pub(crate) fn tree<'de, T: Record<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<Resource<'de, T>>, D::Error> {
+    Tree { nodes: &Nodes::default(), record: PhantomData }.deserialize(deserializer)
+}
+
 /// Reads a request's protobuf.
 ///
 /// # Errors
