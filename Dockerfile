@@ -9,9 +9,9 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     && cp target/release/deploy target/release/ingest target/release/aggregator target/release/loadtest /out/
 
 FROM debian:bookworm-slim
-# curl is for health checks.
+# curl is for health checks, libssl3 for TLS to Kafka and ClickHouse.
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends ca-certificates curl \
+    && apt-get install --yes --no-install-recommends ca-certificates curl libssl3 \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --home-dir /var/lib/client-sli --create-home client-sli
 COPY --from=build /out/ /usr/local/bin/
