@@ -12,15 +12,15 @@ use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::{self, Bytes, Data, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, guard};
-use schema::record::encode_beacon;
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::adapter::{self, Format};
-use crate::admission::{Admission, Notation, Request};
+use crate::admission::{Notation, Request};
 use crate::apps::Apps;
 use crate::config::Config;
-use crate::log::{Log, LogError, LogRecord};
+use crate::durable::make_durable;
+use crate::log::{Log, LogError};
 use crate::metrics::Metrics;
 use crate::refusal::Refusal;
 use crate::user_agent::{Cache, Client, Families};
@@ -30,8 +30,6 @@ use crate::{body, clock, cors};
 const CLIENTS_HALF_MAX: usize = 4_096;
 /// Bytes of a user agent that are looked at, and remembered.
 const USER_AGENT_BYTES_MAX: usize = 512;
-/// A record's buffer that has grown beyond this is not kept for the next one.
-const BUFFER_BYTES_KEPT_MAX: usize = 64 << 10;
 
 /// What every request needs.
 pub struct Service {
@@ -163,46 +161,18 @@ async fn accept(
     };
     let admission = format.adapt(&parts)?;
     let started = clock::monotonic();
-    let record_bytes = make_durable(&admission, &service.log, worker).await.map_err(|error| match error {
-        LogError::QueueFull => Refusal::NotDurable("too many beacons wait for the log"),
-        LogError::NotConfirmed => Refusal::NotDurable("the log did not confirm in time"),
-        LogError::TooLarge => Refusal::RecordTooLarge,
-    })?;
+    let record_bytes =
+        make_durable(&admission, &service.log, &worker.buffer).await.map_err(|error| match error {
+            LogError::QueueFull => Refusal::NotDurable("too many beacons wait for the log"),
+            LogError::NotConfirmed => Refusal::NotDurable("the log did not confirm in time"),
+            LogError::TooLarge => Refusal::RecordTooLarge,
+        })?;
     let seconds = clock::monotonic().duration_since(started).as_secs_f64();
     let events = admission.admitted.iter().map(|admitted| admitted.beacon.events.len()).sum();
     let response =
         if by_get { adapter::pixel() } else { format.answer(notation, events, &admission.rejected) };
     service.metrics.count_durable(format, response.status(), &admission, record_bytes, seconds);
     Ok(response)
-}
-
-/// Writes every beacon and waits for the acknowledgement of all of them.
-async fn make_durable(admission: &Admission<'_>, log: &Log, worker: &Worker) -> Result<usize, LogError> {
-    let records = admission.admitted.len();
-    if records == 0 {
-        return Ok(0);
-    }
-    let delivery = log.begin(records);
-    let mut record_bytes = 0;
-    let mut refused = None;
-    let mut buffer = worker.buffer.take();
-    for (at, admitted) in admission.admitted.iter().enumerate() {
-        buffer = encode_beacon(&admitted.beacon, buffer);
-        record_bytes += buffer.len();
-        if let Err(error) = log.append(LogRecord { key: &admitted.kafka_key, content: &buffer }, &delivery) {
-            log.give_up(&delivery, records - at);
-            refused = Some(error);
-            break;
-        }
-    }
-    if buffer.capacity() <= BUFFER_BYTES_KEPT_MAX {
-        worker.buffer.replace(buffer);
-    }
-    if let Some(error) = refused {
-        return Err(error);
-    }
-    delivery.confirmed().await?;
-    Ok(record_bytes)
 }
 
 async fn preflight(format: Format, request: HttpRequest, service: Data<Service>) -> HttpResponse {

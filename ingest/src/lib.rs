@@ -2,8 +2,8 @@
 //! types, and answers when they are durable on the log.
 //!
 //! The way of a request: [`endpoint`] reads it ([`body`]), an [`adapter`] turns it into beacons by the rules of
-//! [`admission`], [`log`] writes them to Kafka and knows when they are durable. Adapters and admission are pure:
-//! no clock, no network, no runtime. What beacons mean for journeys is `aggregator`'s.
+//! [`admission`], [`durable`] and [`log`] write them to Kafka and know when they are durable. Adapters and admission
+//! are pure: no clock, no network, no runtime. What beacons mean for journeys is `aggregator`'s.
 
 pub mod adapter;
 pub mod admin;
@@ -14,6 +14,7 @@ pub mod checks;
 pub mod clock;
 pub mod config;
 pub mod cors;
+pub mod durable;
 pub mod endpoint;
 pub mod log;
 pub mod metrics;
