@@ -1,15 +1,15 @@
 //! What must hold of Kafka before a socket opens: a topic whose time is the broker's.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
-use rdkafka::client::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
+use settings::kafka::Asking;
 
 use crate::clock;
 use crate::config::KafkaConfig;
-use crate::log::{Log, producer_config};
+use crate::log::producer_config;
 
 /// A broker that starts together with this process gets this long to answer.
 const DEPENDENCY_WAIT: Duration = Duration::from_secs(30);
@@ -29,6 +29,14 @@ pub enum CheckError {
         /// What librdkafka said.
         source: KafkaError,
     },
+    /// Kafka or the client refuses the connection, and waiting does not mend that.
+    #[error("kafka at {brokers}: {refusal}")]
+    KafkaRefuses {
+        /// Brokers as configured.
+        brokers: String,
+        /// The reason and what to do.
+        refusal: String,
+    },
     /// The topic is not there.
     #[error("topic {0} does not exist: create it with message.timestamp.type=LogAppendTime")]
     TopicMissing(String),
@@ -44,35 +52,37 @@ pub enum CheckError {
     },
 }
 
-/// A client that only asks; its failures are told by who asks.
-struct Quiet;
-
-impl ClientContext for Quiet {
-    fn log(&self, _: RDKafkaLogLevel, _: &str, _: &str) {}
-    fn error(&self, _: KafkaError, _: &str) {}
-}
-
 /// Checks the topic.
 ///
 /// # Errors
 /// Says what is missing or set wrong.
-pub async fn check_topic(kafka: &KafkaConfig, log: &std::sync::Arc<Log>) -> Result<(), CheckError> {
+pub async fn check_topic(kafka: &KafkaConfig) -> Result<(), CheckError> {
     let away = |source| CheckError::KafkaAway { brokers: kafka.brokers.clone(), source };
     let deadline = clock::monotonic() + DEPENDENCY_WAIT;
+    let asking = Asking::default();
+    let admin: AdminClient<Asking> =
+        producer_config(kafka).create_with_context(asking.clone()).map_err(away)?;
+    let admin = Arc::new(admin);
     let partitions = loop {
-        let log = std::sync::Arc::clone(log);
-        let asked = tokio::task::spawn_blocking(move || log.partitions(BROKER_TIMEOUT)).await;
+        let (admin, topic) = (Arc::clone(&admin), kafka.topic.clone());
+        let asked = tokio::task::spawn_blocking(move || partitions(&admin, &topic)).await;
         match asked.unwrap_or(Err(KafkaError::Canceled)) {
             Ok(partitions) => break partitions,
-            Err(source) if clock::monotonic() >= deadline => return Err(away(source)),
-            Err(error) => tracing::info!(%error, brokers = kafka.brokers, "waiting for kafka"),
+            Err(source) => {
+                if let Some(refusal) = asking.refusal() {
+                    return Err(CheckError::KafkaRefuses { brokers: kafka.brokers.clone(), refusal });
+                }
+                if clock::monotonic() >= deadline {
+                    return Err(away(source));
+                }
+                tracing::info!(error = %source, brokers = kafka.brokers, "waiting for kafka");
+            }
         }
         tokio::time::sleep(RETRY_DELAY).await;
     };
     if partitions == 0 {
         return Err(CheckError::TopicMissing(kafka.topic.clone()));
     }
-    let admin: AdminClient<Quiet> = producer_config(kafka).create_with_context(Quiet).map_err(away)?;
     let options = AdminOptions::new().request_timeout(Some(BROKER_TIMEOUT));
     let answers =
         admin.describe_configs(&[ResourceSpecifier::Topic(&kafka.topic)], &options).await.map_err(away)?;
@@ -86,4 +96,11 @@ pub async fn check_topic(kafka: &KafkaConfig, log: &std::sync::Arc<Log>) -> Resu
     } else {
         Err(CheckError::TimestampType { topic: kafka.topic.clone(), found })
     }
+}
+
+/// The topic's partitions, none when there is no topic. Blocks.
+fn partitions(admin: &AdminClient<Asking>, topic: &str) -> Result<usize, KafkaError> {
+    let metadata = admin.inner().fetch_metadata(Some(topic), BROKER_TIMEOUT)?;
+    let found = metadata.topics().iter().find(|found| found.name() == topic);
+    Ok(found.map_or(0, |found| found.partitions().len()))
 }

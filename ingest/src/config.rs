@@ -2,20 +2,16 @@
 //!
 //! What an app may send is not here but in its app file, which [`crate::apps`] reads.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use figment::Figment;
-use figment::providers::{Format as _, Serialized, Toml};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
+pub use settings::Environment;
+use settings::SettingsError;
+use settings::kafka::{Properties, are_brokers, is_topic_name};
 
 use crate::adapter::Format;
 use crate::log::RESERVED_PROPERTIES;
-
-mod environment;
-
-pub use environment::Environment;
 
 /// Everything that can be configured.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,8 +82,7 @@ pub struct KafkaConfig {
     /// How long a request waits for the acknowledgement of its records, ms; then it is answered 503.
     pub acknowledge_timeout_ms: u64,
     /// Any other property of librdkafka, such as those of TLS and SASL, or `linger.ms`.
-    #[serde(deserialize_with = "flat_text")]
-    pub properties: BTreeMap<String, String>,
+    pub properties: Properties,
 }
 
 impl Default for Config {
@@ -148,7 +143,7 @@ impl Default for KafkaConfig {
             brokers: "127.0.0.1:9092".into(),
             topic: "rum.beacons".into(),
             acknowledge_timeout_ms: 10_000,
-            properties: BTreeMap::new(),
+            properties: Properties::default(),
         }
     }
 }
@@ -156,24 +151,9 @@ impl Default for KafkaConfig {
 /// Why a configuration is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// The file is not there or cannot be read.
-    #[error("{path}: {source}", path = path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// A value has the wrong shape, or a key is not known.
-    #[error("{place}: {key}: {detail}")]
-    Shape {
-        /// The file or the environment variables.
-        place: String,
-        /// Path of the key, empty when the file is no TOML.
-        key: String,
-        /// What is wrong.
-        detail: String,
-    },
+    /// A file cannot be read, a value has the wrong shape, or a key is not known.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
     /// A value has the right shape but cannot be used.
     #[error("{place}: {key} = {value:?}: {detail}")]
     Value {
@@ -195,16 +175,8 @@ impl Config {
     /// # Errors
     /// Names the file or variable, the key and what is allowed there.
     pub fn load(file: Option<&Path>, environment: Environment) -> Result<Self, ConfigError> {
-        let mut figment = Figment::from(Serialized::defaults(Self::default()));
-        if let Some(path) = file {
-            let text = std::fs::read_to_string(path)
-                .map_err(|source| ConfigError::Unreadable { path: path.into(), source })?;
-            figment = figment.merge(Toml::string(&text));
-        }
-        let place = file.map_or_else(|| "configuration".into(), |path| path.display().to_string());
-        let config: Self =
-            figment.merge(environment).extract().map_err(|error| shape_error(&place, error))?;
-        config.validate(&place)?;
+        let config: Self = settings::read("INGEST_", file, &environment)?;
+        config.validate(&file.map_or_else(|| "configuration".into(), |path| path.display().to_string()))?;
         Ok(config)
     }
 
@@ -213,7 +185,7 @@ impl Config {
             Err(ConfigError::Value { place: place.into(), key, value, detail: detail.into() })
         };
         let kafka = &self.kafka;
-        if kafka.brokers.split(',').any(|broker| !is_host_and_port(broker.trim())) {
+        if !are_brokers(&kafka.brokers) {
             return refuse(
                 "kafka.brokers",
                 kafka.brokers.clone(),
@@ -272,57 +244,9 @@ impl Config {
     }
 }
 
-fn is_host_and_port(text: &str) -> bool {
-    text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
-}
-
-fn is_topic_name(name: &str) -> bool {
-    (1..=249).contains(&name.len())
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
-}
-
 fn is_path(path: &str) -> bool {
     path.starts_with('/')
         && path.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'.' | b'_' | b'-'))
-}
-
-fn shape_error(file: &str, error: figment::Error) -> ConfigError {
-    let from_environment = error.metadata.as_ref().is_some_and(|source| source.name == environment::NAME);
-    ConfigError::Shape {
-        place: if from_environment { environment::NAME.into() } else { file.into() },
-        key: error.path.join("."),
-        detail: error.kind.to_string(),
-    }
-}
-
-/// Properties may be numbers or truth values, and `a.b = 1` without quotes is a nested table in TOML.
-fn flat_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
-    let nested = BTreeMap::<String, serde_json::Value>::deserialize(deserializer)?;
-    let mut flat = BTreeMap::new();
-    for (name, value) in nested {
-        flatten(name, value, &mut flat).map_err(serde::de::Error::custom)?;
-    }
-    Ok(flat)
-}
-
-fn flatten(
-    name: String,
-    value: serde_json::Value,
-    flat: &mut BTreeMap<String, String>,
-) -> Result<(), String> {
-    use serde_json::Value;
-    match value {
-        Value::String(text) => drop(flat.insert(name, text)),
-        Value::Number(number) => drop(flat.insert(name, number.to_string())),
-        Value::Bool(truth) => drop(flat.insert(name, truth.to_string())),
-        Value::Object(parts) => {
-            for (part, value) in parts {
-                flatten(format!("{name}.{part}"), value, flat)?;
-            }
-        }
-        Value::Null | Value::Array(_) => return Err(format!("property {name} wants text or a number")),
-    }
-    Ok(())
 }
 
 #[cfg(test)]

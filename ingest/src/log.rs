@@ -57,9 +57,7 @@ pub fn producer_config(kafka: &KafkaConfig) -> ClientConfig {
         // A broker that comes back is found at once; requests are waiting.
         .set("reconnect.backoff.ms", "50")
         .set("reconnect.backoff.max.ms", "1000");
-    for (name, value) in &kafka.properties {
-        config.set(name, value);
-    }
+    kafka.properties.apply(&mut config);
     config
         .set("bootstrap.servers", &kafka.brokers)
         .set("acks", "all")

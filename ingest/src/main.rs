@@ -53,7 +53,8 @@ Configuration, with its defaults:
   topic = \"rum.beacons\"
   acknowledge_timeout_ms = 10000
   [kafka.properties]                # any property of librdkafka
-Every key can be set by the environment: INGEST_KAFKA__TOPIC=… for kafka.topic.
+Every key can be set by the environment: INGEST_KAFKA__TOPIC=… for kafka.topic. Every value can be read from a
+file: INGEST_KAFKA__PROPERTIES__SASL_PASSWORD_FILE=… for sasl.password.
 RUST_LOG chooses what is logged (default: info).";
 
 #[derive(Clone, Copy, ValueEnum)]

@@ -9,6 +9,7 @@ use std::time::Duration;
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::web::{self, Data};
 use actix_web::{App, HttpServer};
+use settings::kafka::PropertyError;
 use tokio::task::JoinHandle;
 
 use crate::admin::{self, Admin};
@@ -38,8 +39,11 @@ pub enum StartError {
     #[error(transparent)]
     Families(#[from] FamiliesError),
     /// A property that librdkafka refuses.
-    #[error("kafka.properties: {0}")]
-    Properties(rdkafka::error::KafkaError),
+    #[error(transparent)]
+    Property(#[from] PropertyError),
+    /// The client of Kafka could not be made.
+    #[error("kafka's client: {0}")]
+    Client(rdkafka::error::KafkaError),
     /// Kafka or the topic.
     #[error(transparent)]
     Check(#[from] CheckError),
@@ -78,8 +82,9 @@ impl Ingest {
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let apps = Apps::load(&config.apps_dir)?;
         let families = Families::load()?;
-        let log = Arc::new(Log::new(&config.kafka).map_err(StartError::Properties)?);
-        checks::check_topic(&config.kafka, &log).await?;
+        settings::kafka::check(&producer_config(&config.kafka))?;
+        let log = Arc::new(Log::new(&config.kafka).map_err(StartError::Client)?);
+        checks::check_topic(&config.kafka).await?;
         let metrics = Arc::new(Metrics::new()?);
         let stopping = Arc::new(AtomicBool::new(false));
         let shutdown_timeout = Duration::from_secs(config.shutdown_timeout_s);

@@ -119,6 +119,20 @@ fn flatten(
     Ok(())
 }
 
+/// Whether `text` names brokers: `host:port`, several separated by commas.
+pub fn are_brokers(text: &str) -> bool {
+    text.split(',').all(|broker| {
+        let broker = broker.trim().rsplit_once(':');
+        broker.is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+    })
+}
+
+/// Whether Kafka takes `name` for a topic.
+pub fn is_topic_name(name: &str) -> bool {
+    (1..=249).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
+}
+
 /// A property that librdkafka refuses.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("kafka.properties: {0}")]
