@@ -21,6 +21,8 @@ pub struct Admin {
     pub metrics: Arc<Metrics>,
     /// The log.
     pub log: Arc<Log>,
+    /// Description of the public endpoints.
+    pub openapi: String,
     /// Whether the process was told to stop.
     pub stopping: Arc<AtomicBool>,
 }
@@ -32,6 +34,7 @@ pub fn configure(routes: &mut ServiceConfig, admin: &Data<Admin>) {
         .route("/metrics", web::get().to(metrics))
         .route("/healthz", web::get().to(health))
         .route("/readyz", web::get().to(readiness))
+        .route("/openapi.json", web::get().to(openapi))
         .default_service(web::to(not_found));
 }
 
@@ -43,6 +46,10 @@ async fn metrics(admin: Data<Admin>) -> HttpResponse {
             HttpResponse::InternalServerError().json(json!({ "error": "metrics", "detail": detail }))
         }
     }
+}
+
+async fn openapi(admin: Data<Admin>) -> HttpResponse {
+    HttpResponse::Ok().content_type("application/json").body(admin.openapi.clone())
 }
 
 async fn health() -> &'static str {

@@ -18,6 +18,7 @@ pub mod durable;
 pub mod endpoint;
 pub mod log;
 pub mod metrics;
+pub mod openapi;
 pub mod refusal;
 pub mod startup;
 pub mod ticks;

@@ -1,10 +1,12 @@
 //! The command line of `ingest`.
 
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::{Parser, ValueEnum};
 use ingest::config::{Config, Environment};
+use ingest::openapi;
 use ingest::startup::Ingest;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -19,18 +21,22 @@ struct Cli {
     /// Form of the log on standard error.
     #[arg(long, value_enum, default_value_t = LogFormat::Text, env = "LOG_FORMAT")]
     log_format: LogFormat,
+    /// Print the description of the endpoints (OpenAPI 3.1) as it follows from the configuration, and stop.
+    #[arg(long)]
+    openapi: bool,
 }
 
 const EXAMPLES: &str = "Examples:
   ingest --config ingest.toml
   INGEST_LISTEN=0.0.0.0:8080 INGEST_KAFKA__BROKERS=kafka-1:9092,kafka-2:9092 ingest --config ingest.toml
   INGEST_KAFKA__PROPERTIES__SECURITY_PROTOCOL=sasl_ssl ingest --config ingest.toml
+  ingest --config ingest.toml --openapi > openapi.json
   curl -H 'x-api-key: KEY' --json '{\"session\":\"s-1\",\"events\":[{\"name\":\"journey.start\",\"attributes\":{\"journey\":\"sign-in\"}}]}' \\
     http://127.0.0.1:8080/v1/beacons
 
 Configuration, with its defaults:
   listen = \"127.0.0.1:8080\"         # where clients send to
-  admin_listen = \"127.0.0.1:8081\"   # /metrics, /healthz, /readyz
+  admin_listen = \"127.0.0.1:8081\"   # /metrics, /healthz, /readyz, /openapi.json
   apps_dir = \"definitions/apps\"     # app files: write keys, origins, routes
   workers = 0                       # one a core
   country_header = \"\"               # set by a proxy, such as cf-ipcountry
@@ -67,6 +73,9 @@ fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
     log_to_standard_error(cli.log_format);
     let config = Config::load(cli.config.as_deref(), Environment::of_process())?;
+    if cli.openapi {
+        return Ok(writeln!(std::io::stdout(), "{:#}", openapi::description(&config))?);
+    }
     // Requests are answered by actix's own threads; this runtime has the ticks and signals.
     tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?.block_on(run(config))
 }

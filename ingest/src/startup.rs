@@ -17,8 +17,9 @@ use crate::apps::{Apps, AppsError};
 use crate::checks::{self, CheckError};
 use crate::config::Config;
 use crate::endpoint::{self, Service};
-use crate::log::Log;
+use crate::log::{Log, producer_config};
 use crate::metrics::Metrics;
+use crate::openapi;
 use crate::ticks;
 use crate::user_agent::{Families, FamiliesError};
 
@@ -91,6 +92,7 @@ impl Ingest {
         let admin_service = Data::new(Admin {
             metrics: Arc::clone(&metrics),
             log: Arc::clone(&log),
+            openapi: openapi::description(&config).to_string(),
             stopping: Arc::clone(&stopping),
         });
         let (admin, admin_address) = bind_admin(admin_service, config.admin_listen)?;

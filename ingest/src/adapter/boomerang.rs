@@ -166,6 +166,8 @@ impl<'a> Page<'a> {
         if timer.is_empty() {
             return self.add("boomerang.manual", ended, done, &[]);
         }
+        // A journey has no route: the page where it began is not what it is about.
+        self.wire.url = Cow::Borrowed("");
         let (outcome, reason) = if self.wire.error.is_empty() {
             ("success", Cow::Borrowed(""))
         } else {

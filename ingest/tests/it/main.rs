@@ -4,4 +4,5 @@
 
 mod availability;
 mod contract;
+mod openapi;
 mod stand;

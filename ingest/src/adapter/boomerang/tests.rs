@@ -79,8 +79,8 @@ fn initiators_become_events() {
     check(
         "rt.start=manual&xhr.pg=pay&rt.tstart=993&http.errno=500",
         &[
-            "993 journey.start [AsSent] journey=\"pay\" route=\"/a\"",
-            "1000 journey.end = 7 [AsSent] journey=\"pay\" outcome=\"failure\" reason=\"http 500\" route=\"/a\"",
+            "993 journey.start [AsSent] journey=\"pay\"",
+            "1000 journey.end = 7 [AsSent] journey=\"pay\" outcome=\"failure\" reason=\"http 500\"",
         ],
     );
 }
