@@ -183,6 +183,9 @@ impl<'a> Faro<'a> {
             return self.count(reason::MISSING_NAME, 1);
         };
         let (name, value) = values.swap_remove(at);
+        // The first paint is told while the page loads, with its own address; whether the SDK has made the page's
+        // navigation by then, or still names the page before it, is a matter of chance.
+        let has_navigation = name != "fcp";
         let mut attributes = Attributes::default();
         attributes.push("name", super::web_vitals::upper_case(name));
         for name in ["id", "rating"] {
@@ -191,7 +194,7 @@ impl<'a> Faro<'a> {
         attributes.push_known("type", context.take("navigation_type").unwrap_or_default());
         // The batch may be sent from the next page already: the navigation is the page that was measured.
         let navigation = context.take("navigation_entry_id").unwrap_or_default();
-        if navigation != UNKNOWN {
+        if has_navigation && navigation != UNKNOWN {
             attributes.push_known("navigation", navigation);
         }
         attributes.push_known("url", self.page.url.clone().or_empty());

@@ -111,6 +111,10 @@ fn each_signal_becomes_its_event_or_a_named_reason() {
         ),
         "1000 browser.web_vital = 40 [AsSent] name=\"INP\" navigation=\"n1\" route=\"/lectures/:id\" type=\"reload\"",
     );
+    check(
+        measured("web-vitals", json!({"fcp": 80}), json!({"navigation_entry_id": "the-page-before"})),
+        "1000 browser.web_vital = 80 [AsSent] name=\"FCP\" route=\"/lectures/:id\"",
+    );
     check(measured("web-vitals", json!({"other": 40}), json!({})), "rejected missing_name 1");
     check(
         measured("player", json!({"startup": 2, "stalls": 1}), json!({"quality": "hd"})),
