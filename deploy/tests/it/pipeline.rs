@@ -10,6 +10,7 @@ mod faults;
 mod hostile;
 mod recorded;
 mod recording;
+mod secured;
 
 /// How long a condition may take to become true on a loaded machine.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -22,14 +23,14 @@ async fn quick_stack() -> Stack {
 }
 
 /// Rows of a query, each as a line of its values in the order of the columns.
-async fn lines(stack: &Stack, sql: &str) -> Vec<String> {
+pub(crate) async fn lines(stack: &Stack, sql: &str) -> Vec<String> {
     let sql = format!("SELECT formatRowNoNewline('TSV', *) AS line FROM ({sql})");
     let rows = stack.query(&sql).await.unwrap();
     rows.iter().map(|row| row["line"].as_str().unwrap().replace('\t', " ")).collect()
 }
 
 /// Polls `sql` until it gives `expect`; the last answer stands in the failure.
-async fn until(stack: &Stack, sql: &str, expect: &[&str]) {
+pub(crate) async fn until(stack: &Stack, sql: &str, expect: &[&str]) {
     let deadline = tokio::time::Instant::now() + PATIENCE;
     let mut found = lines(stack, sql).await;
     while found != expect {

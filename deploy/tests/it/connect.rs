@@ -1,0 +1,59 @@
+//! Real clients, connected as `docs/connect` says: what they played is what ClickHouse counts, with the values that the
+//! clients measured themselves.
+//!
+//! The code blocks of those pages are what runs. Clients and their locked dependencies are in `tests/clients`.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::path::PathBuf;
+
+use deploy::stack::{Stack, StackOptions};
+
+use crate::pipeline::{lines, until};
+
+mod browser;
+mod measured;
+mod snippets;
+
+/// Folder of the clients and their definitions.
+fn clients() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/clients")
+}
+
+/// A stack with an app for each client.
+async fn stack_of_clients() -> Stack {
+    let options = StackOptions {
+        grace_ms: 3_000,
+        flush_interval_ms: 1_000,
+        definitions_dir: Some(clients().join("definitions")),
+        ..StackOptions::default()
+    };
+    Stack::start(options).await.unwrap()
+}
+
+/// The counts of an app's journeys that have attempts.
+fn counts_of(app: &str) -> String {
+    format!(
+        "SELECT journey, route, sum(attempts), sum(valid), sum(success), sum(failure), \
+         arrayStringConcat(mapKeys(sumMap(reasons)), ',') FROM sli.journeys WHERE app = 'school-{app}' \
+         GROUP BY journey, route HAVING sum(attempts) > 0 ORDER BY journey, route"
+    )
+}
+
+/// The exact latencies of an app's journey on a route, as the samples keep them, in order.
+async fn values(stack: &Stack, app: &str, journey: &str, route: &str) -> Vec<f64> {
+    let sql = format!(
+        "SELECT toFloat64(latency) FROM sli.attempt_samples WHERE app = 'school-{app}' AND journey = '{journey}' \
+         AND route = '{route}' AND latency IS NOT NULL ORDER BY latency"
+    );
+    lines(stack, &sql).await.iter().map(|line| line.parse().unwrap()).collect()
+}
+
+/// Fails unless both have the same numbers, none further apart than `tolerance`.
+fn assert_equal(what: &str, mut found: Vec<f64>, mut expect: Vec<f64>, tolerance: f64) {
+    found.sort_by(f64::total_cmp);
+    expect.sort_by(f64::total_cmp);
+    let is_equal = found.len() == expect.len()
+        && found.iter().zip(&expect).all(|(found, expect)| (found - expect).abs() <= tolerance);
+    assert!(is_equal, "{what}: found {found:?}, the client measured {expect:?}");
+}

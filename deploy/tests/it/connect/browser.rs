@@ -1,0 +1,167 @@
+//! Pages with real SDKs in a real Chromium.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use deploy::stack::Stack;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+use super::measured::Visit;
+use super::{assert_equal, clients, counts_of, lines, snippets, stack_of_clients, until, values};
+
+/// Where Debian has it.
+const CHROMIUM: &str = "/usr/bin/chromium";
+/// How long the pages may take to be played on a loaded machine.
+const PATIENCE: Duration = Duration::from_secs(180);
+/// Wall clocks tell whole milliseconds, at both ends.
+const WALL_CLOCK_MS: f64 = 2.0;
+/// Values are kept in ten-thousandths.
+const EXACT: f64 = 0.000_1;
+
+/// SDKs that are played: their pages and the pages of `docs/connect` that they are connected by.
+const SDKS: [(&str, &str); 2] = [("faro", "faro"), ("vitals", "web-vitals")];
+
+/// What each learner did with an SDK that tells of everything.
+const JOURNEYS: [&str; 7] = [
+    "error-free-sessions  1 1 0 1 exception TypeError",
+    "exceptions  1 1 0 1 exception TypeError",
+    "find-term  1 1 1 0 ",
+    "http-calls /api/answers/:id 1 1 0 1 http 503 /api/answers/:id",
+    "http-calls /api/lectures/:id 2 2 2 0 ",
+    "submit-answer  1 1 0 1 http 503 /api/answers/:id",
+    "take-quiz  1 1 0 1 exception TypeError",
+];
+/// Actions have no duration where the page tells of their moment only.
+const ACTIONS: &str = "interaction  4 4 4 0 ";
+const PAGE_LOADS: [&str; 2] = ["page-load /lectures 1 1 1 0 ", "page-load /lectures/:id 1 1 1 0 "];
+const WATCHED: &str = "watch-lecture  2 2 2 0 ";
+const VITALS: [&str; 5] = ["CLS", "FCP", "INP", "LCP", "TTFB"];
+
+#[tokio::test]
+async fn pages_count_as_they_were_played() {
+    let stack = stack_of_clients().await;
+    let (browser, visits) = play(&stack).await;
+    for (sdk, visit) in &visits {
+        assert_eq!(visit.errors, ["TypeError"], "{sdk}");
+    }
+    faro(&stack, &visits["faro"]).await;
+    web_vitals_and_native(&stack, &visits["vitals"]).await;
+    drop(browser);
+    assert_eq!(lines(&stack, "SELECT * FROM sli.audit").await, [""; 0]);
+    stack.stop().await;
+}
+
+async fn faro(stack: &Stack, visit: &Visit) {
+    let vitals = vital_counts();
+    let expect: Vec<&str> = JOURNEYS.iter().copied().chain(PAGE_LOADS).chain([ACTIONS, WATCHED]).collect();
+    until(stack, &counts_of("faro"), &sorted(expect, &vitals)).await;
+    check_vitals(stack, "faro", visit).await;
+    check_latencies(stack, "faro", visit).await;
+    for page in &visit.pages {
+        let found = values(stack, "faro", "page-load", &page.route()).await;
+        // Faro tells of whole milliseconds.
+        let load_ms = (page.load.dom_complete - page.load.fetch_start).round();
+        assert_equal(&format!("page load of {}", page.route()), found, vec![load_ms], EXACT);
+    }
+    check_calls(stack, "faro", visit, f64::round, EXACT).await;
+}
+
+async fn web_vitals_and_native(stack: &Stack, visit: &Visit) {
+    let vitals = vital_counts();
+    let expect: Vec<&str> = JOURNEYS.iter().copied().chain([ACTIONS, WATCHED]).collect();
+    until(stack, &counts_of("vitals"), &sorted(expect, &vitals)).await;
+    check_vitals(stack, "vitals", visit).await;
+    check_latencies(stack, "vitals", visit).await;
+    // The page's own clock starts before `fetch` and ends when the answer's head is there.
+    check_calls(stack, "vitals", visit, |ms| ms, 20.0).await;
+}
+
+/// A metric of every name for both pages.
+fn vital_counts() -> Vec<String> {
+    let routes = ["/lectures", "/lectures/:id"];
+    let of = |name: &str| routes.map(|route| format!("web-vital-{} {route} 1 1 1 0 ", name.to_lowercase()));
+    VITALS.iter().flat_map(|name| of(name)).collect()
+}
+
+fn sorted<'a>(mut lines: Vec<&'a str>, more: &'a [String]) -> Vec<&'a str> {
+    lines.extend(more.iter().map(String::as_str));
+    lines.sort_by_key(|line| line.splitn(3, ' ').map(str::to_owned).collect::<Vec<_>>());
+    lines
+}
+
+async fn check_vitals(stack: &Stack, app: &str, visit: &Visit) {
+    for page in &visit.pages {
+        for name in VITALS {
+            let journey = format!("web-vital-{}", name.to_lowercase());
+            let found = values(stack, app, &journey, &page.route()).await;
+            let what = format!("{app}: {name} of {}", page.route());
+            assert_equal(&what, found, vec![page.vitals[name]], EXACT);
+        }
+    }
+}
+
+/// Journeys by the wall clock, and the declared one by the clock of the page.
+async fn check_latencies(stack: &Stack, app: &str, visit: &Visit) {
+    for (journey, tolerance) in [("watch-lecture", WALL_CLOCK_MS), ("find-term", EXACT)] {
+        let found = values(stack, app, journey, "").await;
+        assert_equal(&format!("{app}: {journey}"), found, visit.latencies(journey), tolerance);
+    }
+    let late = visit.latencies("watch-lecture").iter().filter(|ms| **ms > 1_000.0).count();
+    let fast = format!(
+        "SELECT sum(valid), sum(valid - good) FROM sli.slo_events \
+         WHERE app = 'school-{app}' AND journey = 'watch-lecture' AND objective = 'fast'"
+    );
+    assert!(late > 0, "one lecture is slow");
+    until(stack, &fast, &[&format!("2 {late}")]).await;
+}
+
+async fn check_calls(stack: &Stack, app: &str, visit: &Visit, as_told: impl Fn(f64) -> f64, tolerance: f64) {
+    let mut by_route: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+    // A failed call has no latency.
+    for (route, call) in visit.calls().filter(|(_, call)| call.status == 200) {
+        by_route.entry(route).or_default().push(as_told(call.ms));
+    }
+    for (route, expect) in by_route {
+        let found = values(stack, app, "http-calls", &route).await;
+        assert_equal(&format!("{app}: calls of {route}"), found, expect, tolerance);
+    }
+}
+
+/// Plays every page. The browser lives as long as the first of what is returned.
+async fn play(stack: &Stack) -> (Child, BTreeMap<String, Visit>) {
+    assert!(
+        Path::new(CHROMIUM).exists(),
+        "{CHROMIUM} is missing, in which the pages are played: apt-get install --no-install-recommends chromium"
+    );
+    let folder = clients().join("web");
+    install(&folder).await;
+    let blocks = tempfile::tempdir().unwrap();
+    for (sdk, page) in SDKS {
+        snippets::write(page, &blocks.path().join(page), stack.ingest_url(), &format!("key-of-{sdk}"));
+    }
+    let mut node = Command::new("node");
+    node.current_dir(&folder).arg("play.mjs").arg(blocks.path()).arg(CHROMIUM);
+    node.args(SDKS.map(|(sdk, _)| sdk)).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+    let mut browser = node.spawn().expect("node.js is installed");
+    let mut output = BufReader::new(browser.stdout.take().unwrap()).lines();
+    let line = tokio::time::timeout(PATIENCE, output.next_line()).await.expect("the pages come to an end");
+    let line = line.unwrap().expect("the player says above why it gave up");
+    (browser, serde_json::from_str(&line).unwrap())
+}
+
+/// Installs what the lock file says, unless it is there.
+async fn install(folder: &Path) {
+    let changed = |path: &Path| path.metadata().and_then(|meta| meta.modified()).ok();
+    let installed = changed(&folder.join("node_modules/.package-lock.json"));
+    if installed.is_some() && installed >= changed(&folder.join("package-lock.json")) {
+        return;
+    }
+    let npm = Command::new("npm")
+        .args(["ci", "--prefer-offline", "--no-audit", "--no-fund", "--loglevel=error"])
+        .current_dir(folder)
+        .status();
+    assert!(npm.await.expect("npm is installed").success(), "npm ci failed in {}", folder.display());
+}
