@@ -100,3 +100,89 @@ async fn web_vitals_count_once_each() {
     assert_eq!(counts, expect);
     stack.stop().await;
 }
+
+/// What the pages of OpenTelemetry (in two notations) and boomerang (by POST and GET) did, in one app.
+const OTHER_JOURNEYS: [&str; 18] = [
+    "studyapp-web error-free-sessions  4 4 0 2 exception TypeError",
+    "studyapp-web exceptions  2 2 0 2 exception TypeError",
+    "studyapp-web http-calls /api/answers/fail 1 1 0 1 http 503 /api/answers/fail",
+    "studyapp-web http-calls /api/lectures/:id 1 1 1 0 ",
+    "studyapp-web interaction  6 6 6 0 ",
+    "studyapp-web page-load /lectures/:id 4 4 4 0 ",
+    "studyapp-web submit-answer  2 2 0 2 http 503",
+    "studyapp-web watch-lecture  4 4 4 0 ",
+    "studyapp-web web-vital-cls  2 2 2 0 ",
+    "studyapp-web web-vital-cls /lectures/:id 2 2 2 0 ",
+    "studyapp-web web-vital-fcp  2 2 2 0 ",
+    "studyapp-web web-vital-fcp /lectures/:id 2 2 2 0 ",
+    "studyapp-web web-vital-inp  2 2 2 0 ",
+    "studyapp-web web-vital-inp /lectures/:id 2 2 2 0 ",
+    "studyapp-web web-vital-lcp  2 2 2 0 ",
+    "studyapp-web web-vital-lcp /lectures/:id 2 2 2 0 ",
+    "studyapp-web web-vital-ttfb  2 2 2 0 ",
+    "studyapp-web web-vital-ttfb /lectures/:id 2 2 2 0 ",
+];
+
+/// Exact values of what was timed. OpenTelemetry's vitals do not say of which page they are.
+const OTHER_TIMED: &str = "SELECT journey, route, arrayStringConcat(arraySort(groupArray(toString(latency))), ' ') \
+    FROM sli.attempt_samples WHERE latency IS NOT NULL GROUP BY journey, route ORDER BY journey, route";
+
+const OTHER_VALUES: [&str; 13] = [
+    "http-calls /api/lectures/:id 142",
+    "page-load /lectures/:id 201 239.8 277.1 291",
+    "watch-lecture  144.1 151 151 158.4",
+    "web-vital-cls  0 0",
+    "web-vital-cls /lectures/:id 0 0",
+    "web-vital-fcp  164 192",
+    "web-vital-fcp /lectures/:id 136 160",
+    "web-vital-inp  24 32",
+    "web-vital-inp /lectures/:id 16 8",
+    "web-vital-lcp  164 192",
+    "web-vital-lcp /lectures/:id 136 160",
+    "web-vital-ttfb  15.8 8.8",
+    "web-vital-ttfb /lectures/:id 13 83",
+];
+
+#[tokio::test]
+async fn pages_of_opentelemetry_and_boomerang_and_reports_of_browsers_count_once() {
+    let stack = quick_stack().await;
+    let now_ms = lines(&stack, "SELECT toUnixTimestamp64Milli(now64(3)) AS now_ms").await.remove(0);
+    let offset_ms = offset_to(now_ms.parse().unwrap());
+    let mut sent_again = 0;
+    for (prefix, path, status) in [
+        ("otlp-json-0", "/v1/logs", 200),
+        ("otlp-json-traces-", "/v1/traces", 200),
+        ("otlp-proto-", "/v1/logs", 200),
+        ("boomerang-post-", "/beacon", 204),
+        ("boomerang-get-", "/beacon", 200),
+    ] {
+        let url = format!("{}{path}?key=studyapp-key", stack.ingest_url());
+        for recording in recordings(prefix) {
+            for _ in 0..2 {
+                assert_eq!(recording.send(&url, offset_ms).await, status, "{prefix}");
+            }
+            sent_again += 1;
+        }
+    }
+    // Browsers' reports have no id: everyone sees the same failure.
+    for recording in recordings("nel-") {
+        let url = format!("{}/v1/reports?key=studyapp-key", stack.ingest_url());
+        assert_eq!(recording.send(&url, offset_ms).await, 204);
+    }
+    until(&stack, DUPLICATES, &[&sent_again.to_string()]).await;
+    until(&stack, JOURNEYS, &OTHER_JOURNEYS).await;
+    until(&stack, OTHER_TIMED, &OTHER_VALUES).await;
+    let network = "SELECT event, route, sum(seen) AS seen FROM sli.seen_events \
+        WHERE startsWith(event, 'network.') GROUP BY event, route ORDER BY event, route";
+    let expect = [
+        "network.error /:id 1",
+        "network.error /reset 2",
+        "network.success / 1",
+        "network.success /favicon.ico 1",
+    ];
+    assert_eq!(lines(&stack, network).await, expect);
+    settled(&stack).await;
+    assert_eq!(lines(&stack, JOURNEYS).await, OTHER_JOURNEYS);
+    assert_eq!(lines(&stack, "SELECT * FROM sli.audit").await, [""; 0]);
+    stack.stop().await;
+}
