@@ -10,6 +10,7 @@ use schema::definition::EngineSettings;
 use schema::rows::BATCH_TABLES;
 use schema::rows::definitions::DEFINITION_TABLES;
 use serde::Deserialize;
+use settings::kafka::Asking;
 
 use crate::clickhouse::{ClickHouse, ClickHouseError};
 use crate::clock;
@@ -40,6 +41,14 @@ pub enum CheckError {
         brokers: String,
         /// What librdkafka said.
         source: KafkaError,
+    },
+    /// Kafka or the client refuses the connection, and waiting does not mend that.
+    #[error("kafka at {brokers}: {refusal}")]
+    KafkaRefuses {
+        /// Brokers as configured.
+        brokers: String,
+        /// The reason and what to do.
+        refusal: String,
     },
     /// The log is not there.
     #[error(
@@ -110,13 +119,21 @@ pub async fn check_log(kafka: &KafkaConfig) -> Result<usize, CheckError> {
     let admin: AdminClient<Logged> = kafka::producer(kafka).create_with_context(Logged).map_err(away)?;
     let deadline = clock::monotonic() + DEPENDENCY_WAIT;
     let mut looked = 0;
+    let asking = Asking::default();
     let partitions = loop {
-        match partitions(kafka).await {
+        match partitions(kafka, &asking).await {
             // A topic that was just created is not known to every broker at once.
             Ok(0) if looked < TOPIC_LOOKS => looked += 1,
             Ok(partitions) => break partitions,
-            Err(source) if clock::monotonic() >= deadline => return Err(away(source)),
-            Err(error) => tracing::info!(%error, brokers = kafka.brokers, "waiting for kafka"),
+            Err(source) => {
+                if let Some(refusal) = asking.refusal() {
+                    return Err(CheckError::KafkaRefuses { brokers: kafka.brokers.clone(), refusal });
+                }
+                if clock::monotonic() >= deadline {
+                    return Err(away(source));
+                }
+                tracing::info!(error = %source, brokers = kafka.brokers, "waiting for kafka");
+            }
         }
         tokio::time::sleep(RETRY_DELAY).await;
     };
@@ -139,26 +156,16 @@ pub async fn check_log(kafka: &KafkaConfig) -> Result<usize, CheckError> {
 }
 
 /// The topic's partitions, none when there is no topic; asks without creating it.
-async fn partitions(kafka: &KafkaConfig) -> Result<usize, KafkaError> {
-    let (config, topic) = (kafka::reader(kafka), kafka.topic.clone());
+async fn partitions(kafka: &KafkaConfig, asking: &Asking) -> Result<usize, KafkaError> {
+    let (config, topic, asking) = (kafka::reader(kafka), kafka.topic.clone(), asking.clone());
     let ask = move || {
-        let reader: BaseConsumer<Quiet> = config.create_with_context(Quiet)?;
+        let reader: BaseConsumer<Asking> = config.create_with_context(asking)?;
         let metadata = reader.fetch_metadata(Some(&topic), BROKER_TIMEOUT)?;
         let found = metadata.topics().iter().find(|found| found.name() == topic);
         Ok(found.map_or(0, |found| found.partitions().len()))
     };
     tokio::task::spawn_blocking(ask).await.unwrap_or(Err(KafkaError::Canceled))
 }
-
-/// A client that only asks; its failures are told by who asks.
-struct Quiet;
-
-impl rdkafka::client::ClientContext for Quiet {
-    fn log(&self, _: rdkafka::config::RDKafkaLogLevel, _: &str, _: &str) {}
-    fn error(&self, _: KafkaError, _: &str) {}
-}
-
-impl rdkafka::consumer::ConsumerContext for Quiet {}
 
 /// Checks the tables, for a log of `topic` with these partitions and a group with these timeouts.
 ///

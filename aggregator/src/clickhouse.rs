@@ -18,6 +18,28 @@ const MESSAGE_CHARS_MAX: usize = 500;
 /// Why a request to ClickHouse had no good answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ClickHouseError {
+    /// The client could not be made.
+    #[error("http client: {0}")]
+    Client(#[from] reqwest::Error),
+    /// The file of authorities cannot be read, or holds none.
+    #[error("clickhouse.ca_file = {path:?}: {detail}")]
+    Authorities {
+        /// The file.
+        path: String,
+        /// What is wrong.
+        detail: String,
+    },
+    /// The server's certificate is not trusted; waiting does not mend that.
+    #[error(
+        "clickhouse at {url}: {detail}: name the file of the authority that signed its certificate as \
+         clickhouse.ca_file, and the server by a name that the certificate holds"
+    )]
+    Untrusted {
+        /// Base URL.
+        url: String,
+        /// The chain of causes.
+        detail: String,
+    },
     /// No connection, no answer or a broken one: it may have been done or not.
     #[error("clickhouse at {url} gave no answer: {detail}")]
     NoAnswer {
@@ -83,15 +105,17 @@ impl ClickHouse {
     /// A client of the server that `config` names; connects with the first request.
     ///
     /// # Errors
-    /// When the HTTP client cannot be set up.
-    pub fn new(config: &ClickHouseConfig) -> Result<Self, reqwest::Error> {
-        let http = reqwest::Client::builder()
+    /// When the HTTP client cannot be set up, or the file of authorities cannot be read.
+    pub fn new(config: &ClickHouseConfig) -> Result<Self, ClickHouseError> {
+        let mut http = reqwest::Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(REQUEST_TIMEOUT)
             .pool_idle_timeout(IDLE_CONNECTION_TIMEOUT)
-            .no_proxy()
-            .build()?;
-        Ok(Self { http, config: config.clone() })
+            .no_proxy();
+        for authority in authorities(&config.ca_file)? {
+            http = http.add_root_certificate(authority);
+        }
+        Ok(Self { http: http.build()?, config: config.clone() })
     }
 
     /// The database of the tables.
@@ -153,13 +177,17 @@ impl ClickHouse {
         self.http
             .post(&self.config.url)
             .header("X-ClickHouse-User", &self.config.user)
-            .header("X-ClickHouse-Key", &self.config.password)
+            .header("X-ClickHouse-Key", self.config.password.expose())
     }
 
     async fn send(&self, request: reqwest::RequestBuilder) -> Result<String, ClickHouseError> {
-        let no_answer = |error: reqwest::Error| ClickHouseError::NoAnswer {
-            url: self.config.url.clone(),
-            detail: causes(&error.without_url()),
+        let no_answer = |error: reqwest::Error| {
+            let (url, detail) = (self.config.url.clone(), causes(&error.without_url()));
+            if detail.contains("certificate verify failed") {
+                ClickHouseError::Untrusted { url, detail }
+            } else {
+                ClickHouseError::NoAnswer { url, detail }
+            }
         };
         let response = request.send().await.map_err(no_answer)?;
         let status = response.status();
@@ -176,6 +204,20 @@ impl ClickHouse {
 fn insert_query(database: &str, insert: &Insert) -> String {
     let columns: Vec<_> = insert.columns.iter().map(|column| format!("`{column}`")).collect();
     format!("INSERT INTO `{database}`.`{}` ({}) FORMAT JSONEachRow", insert.table, columns.join(", "))
+}
+
+/// The certificates that a PEM file holds; none without a file.
+fn authorities(path: &str) -> Result<Vec<reqwest::Certificate>, ClickHouseError> {
+    if path.is_empty() {
+        return Ok(Vec::new());
+    }
+    let refused = |detail: String| ClickHouseError::Authorities { path: path.into(), detail };
+    let pem = std::fs::read(path).map_err(|error| refused(error.to_string()))?;
+    let found = reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| refused(causes(&error)))?;
+    if found.is_empty() {
+        return Err(refused("holds no certificate".into()));
+    }
+    Ok(found)
 }
 
 fn causes(error: &dyn std::error::Error) -> String {

@@ -6,6 +6,7 @@ use rdkafka::ClientConfig;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
+use settings::kafka::PropertyError;
 
 use crate::config::KafkaConfig;
 
@@ -13,9 +14,7 @@ use crate::config::KafkaConfig;
 fn client(kafka: &KafkaConfig) -> ClientConfig {
     let mut config = ClientConfig::new();
     config.set("client.id", "sli-aggregator");
-    for (name, value) in &kafka.properties {
-        config.set(name, value);
-    }
+    kafka.properties.apply(&mut config);
     config.set("bootstrap.servers", &kafka.brokers);
     config
 }
@@ -78,8 +77,8 @@ pub fn producer(kafka: &KafkaConfig) -> ClientConfig {
 ///
 /// # Errors
 /// Names the property.
-pub fn check_properties(kafka: &KafkaConfig) -> Result<(), KafkaError> {
-    consumer(kafka).create_native_config().map(drop)
+pub fn check_properties(kafka: &KafkaConfig) -> Result<(), PropertyError> {
+    settings::kafka::check(&consumer(kafka))
 }
 
 /// How long the group bears a silent member.

@@ -49,8 +49,10 @@ Configuration, with its defaults:
   url = \"http://127.0.0.1:8123\"
   user = \"sli_writer\"
   password = \"\"                     # or password_file
+  ca_file = \"\"                      # authorities of an https:// server, beside the system's
   database = \"sli\"
-Every key can be set by the environment: AGGREGATOR_KAFKA__TOPIC=… for kafka.topic.
+Every key can be set by the environment: AGGREGATOR_KAFKA__TOPIC=… for kafka.topic. Every value can be read from a
+file: clickhouse.password_file, AGGREGATOR_KAFKA__PROPERTIES__SASL_PASSWORD_FILE=… for sasl.password.
 RUST_LOG chooses what is logged (default: info).";
 
 #[derive(Subcommand)]

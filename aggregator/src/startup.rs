@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
+use settings::kafka::PropertyError;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 use crate::admin::{self, Admin};
 use crate::checks::{self, CheckError};
-use crate::clickhouse::ClickHouse;
+use crate::clickhouse::{ClickHouse, ClickHouseError};
 use crate::clock;
 use crate::config::Config;
 use crate::consumer::{self, ConsumerContext, RunningConsumer};
@@ -28,12 +29,15 @@ const FINISHED_CHECK_INTERVAL: Duration = Duration::from_millis(50);
 /// Why the process does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// A librdkafka property is not known or has a bad value, or a client could not be made.
+    /// A librdkafka property is not known or has a bad value.
+    #[error(transparent)]
+    Property(#[from] PropertyError),
+    /// A client of Kafka could not be made.
     #[error("kafka's client: {0}")]
     Kafka(#[from] rdkafka::error::KafkaError),
-    /// The HTTP client could not be made.
-    #[error("http client: {0}")]
-    Http(#[from] reqwest::Error),
+    /// The client of ClickHouse could not be made.
+    #[error(transparent)]
+    ClickHouse(#[from] ClickHouseError),
     /// Metrics could not be registered.
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
@@ -75,7 +79,7 @@ impl Aggregator {
             control: control.clone(),
             clickhouse: clickhouse.clone(),
             timeouts,
-            definitions_token: config.definitions_token.clone(),
+            definitions_token: config.definitions_token.expose().into(),
         };
         let bound = admin::bind(admin, config.admin_listen)
             .map_err(|source| StartError::Listen { address: config.admin_listen, source })?;

@@ -36,12 +36,14 @@ mod kafka;
 mod options;
 mod processes;
 mod ready;
+mod secured;
 mod service;
 
 pub use options::{
     ExistingClickHouse, ExistingKafka, FLUSH_INTERVAL_MS, GRACE_MS, PARTITIONS, Parts, Ports, StackOptions,
 };
 pub(crate) use ready::answers;
+pub use secured::Secured;
 pub use service::DEFINITIONS_TOKEN;
 
 use processes::Processes;
@@ -93,6 +95,7 @@ struct Addresses {
     kafka: Option<String>,
     clickhouse: Option<String>,
     clickhouse_native: Option<u16>,
+    kafka_secured: Option<String>,
 }
 
 impl Stack {
@@ -134,10 +137,19 @@ impl Stack {
         if options.parts.has_kafka() && options.kafka.is_none() {
             let port = stack.take_port(options.ports.kafka, KAFKA, "--kafka-port", progress)?;
             let controller_port = stack.take_port(crate::port::PortChoice::Free, KAFKA, "", progress)?;
+            let secured = match &options.secured {
+                Some(secured) => {
+                    let port = stack.take_port(crate::port::PortChoice::Free, KAFKA, "", progress)?;
+                    Some((secured.clone(), port))
+                }
+                None => None,
+            };
+            stack.addresses.kafka_secured = secured.as_ref().map(|(_, port)| format!("127.0.0.1:{port}"));
+            let listeners = kafka::Listeners { port, controller_port, secured };
             let (dir, log, cache) = (stack.dir.join(KAFKA), stack.log(KAFKA), cache.clone());
             let command = blocking(move || {
                 let libraries = cache.part(&cache::KAFKA, progress)?;
-                kafka::prepare(&dir, log, &libraries, port, controller_port)
+                kafka::prepare(&dir, log, &libraries, &listeners)
             })
             .await?;
             stack.addresses.kafka = Some(format!("127.0.0.1:{port}"));
@@ -251,7 +263,11 @@ impl Stack {
             return Err(StackError::NoSuchPart(INGEST.into()));
         };
         let step = progress.step("starting aggregator and ingest");
-        let brokers = self.kafka_brokers().to_owned();
+        let brokers = self.addresses.kafka_secured.as_deref().unwrap_or(self.kafka_brokers()).to_owned();
+        let properties = match (&options.secured, &self.addresses.kafka_secured) {
+            (Some(secured), Some(_)) => secured.kafka_properties(),
+            _ => self.kafka_properties.clone(),
+        };
         let admin_port =
             self.take_port(options.ports.aggregator_admin, AGGREGATOR, "--aggregator-admin-port", progress)?;
         let (user, password) = match &options.clickhouse {
@@ -261,7 +277,7 @@ impl Stack {
         let config = service::AggregatorConfig {
             admin_listen: format!("127.0.0.1:{admin_port}"),
             definitions_token: DEFINITIONS_TOKEN,
-            kafka: service::AggregatorKafka::new(&brokers, &self.kafka_properties),
+            kafka: service::AggregatorKafka::new(&brokers, &properties),
             clickhouse: service::AggregatorClickHouse {
                 url: self.clickhouse_url().into(),
                 user,
@@ -285,7 +301,7 @@ impl Stack {
             listen: format!("127.0.0.1:{port}"),
             admin_listen: format!("127.0.0.1:{admin_port}"),
             apps_dir: definitions_dir.join("apps"),
-            kafka: service::IngestKafka::new(&brokers, &self.kafka_properties),
+            kafka: service::IngestKafka::new(&brokers, &properties),
         };
         let log = self.log(INGEST);
         let command = service::prepare(&self.dir, log, INGEST, ingest, &config, &options.ingest_env)?;

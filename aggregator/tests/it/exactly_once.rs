@@ -70,7 +70,7 @@ impl Process {
             .env("AGGREGATOR_KAFKA__SNAPSHOTS_TOPIC", &config.kafka.snapshots_topic)
             .env("AGGREGATOR_KAFKA__GROUP", &config.kafka.group)
             .env("AGGREGATOR_CLICKHOUSE__URL", &config.clickhouse.url)
-            .env("AGGREGATOR_CLICKHOUSE__PASSWORD", &config.clickhouse.password)
+            .env("AGGREGATOR_CLICKHOUSE__PASSWORD", config.clickhouse.password.expose())
             .stdin(Stdio::null());
         let snapshots = config.kafka.snapshots;
         for (name, value) in [

@@ -117,7 +117,7 @@ impl Stand {
                 rejects_topic: self.rejects_topic.clone(),
                 snapshots_topic: self.snapshots_topic.clone(),
                 group: format!("{}-aggregator", self.name),
-                properties,
+                properties: properties.into(),
                 ..KafkaConfig::default()
             },
             clickhouse: ClickHouseConfig {

@@ -46,6 +46,11 @@ impl Stack {
         self.addresses.kafka.as_deref().unwrap_or_default()
     }
 
+    /// Bootstrap servers of Kafka's listener with TLS and a login; empty without one.
+    pub fn kafka_secured_brokers(&self) -> &str {
+        self.addresses.kafka_secured.as_deref().unwrap_or_default()
+    }
+
     /// Base URL of ClickHouse's HTTP interface; empty without it.
     pub fn clickhouse_url(&self) -> &str {
         self.addresses.clickhouse.as_deref().unwrap_or_default()

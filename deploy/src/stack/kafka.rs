@@ -3,25 +3,36 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::secured::Secured;
 use crate::error::StackError;
 use crate::part::{PartCommand, StopBy};
 use crate::tool;
 
 /// The cluster's id: any 16 bytes in Kafka's base64, kept in the data folder.
 const CLUSTER_ID: &str = "Y2xpZW50LXNsaS1sb2NhbA";
+/// The mechanisms of SASL that keep salted passwords in the cluster.
+const SCRAM: [&str; 2] = ["SCRAM-SHA-256", "SCRAM-SHA-512"];
 /// What to do without Java.
 const JAVA_WAY_OUT: &str = "install Java 17 or later (Debian: apt install openjdk-17-jre-headless), or use a \
                             Kafka that runs by --kafka-brokers";
 /// What Java is needed for.
 const JAVA_PURPOSE: &str = "which runs Kafka";
 
+/// Where the broker listens.
+#[derive(Debug, Clone)]
+pub(super) struct Listeners {
+    pub(super) port: u16,
+    pub(super) controller_port: u16,
+    /// A listener with TLS and a login, and its port.
+    pub(super) secured: Option<(Secured, u16)>,
+}
+
 /// Writes the configuration below `dir`, formats the storage when it is new, and gives the broker's command.
 pub(super) fn prepare(
     dir: &Path,
     log: PathBuf,
     libraries: &Path,
-    port: u16,
-    controller_port: u16,
+    listeners: &Listeners,
 ) -> Result<PartCommand, StackError> {
     let data = dir.join("data");
     std::fs::create_dir_all(&data).map_err(StackError::io("create", &data))?;
@@ -29,7 +40,22 @@ pub(super) fn prepare(
         let path = dir.join(name);
         std::fs::write(&path, content).map_err(StackError::io("write", &path)).map(|()| path)
     };
-    let properties = write("server.properties", server_properties(&data, port, controller_port))?;
+    let mut text = server_properties(&data, listeners);
+    let mut scram = Vec::new();
+    if let Some((secured, _)) = &listeners.secured {
+        let keystore = write("keystore.pem", format!("{}{}", secured.key, secured.certificate))?;
+        let password = std::fs::read_to_string(&secured.password_file)
+            .map_err(StackError::io("read", &secured.password_file))?;
+        text.push_str(&secured_properties(&keystore, &secured.user, password.trim_end()));
+        scram = SCRAM
+            .iter()
+            .flat_map(|mechanism| {
+                let user = format!("{mechanism}=[name={},password={}]", secured.user, password.trim_end());
+                ["--add-scram".to_owned(), user]
+            })
+            .collect();
+    }
+    let properties = write("server.properties", text)?;
     let logging = write("log4j2.properties", logging_properties())?;
     let classpath = format!("{}/lib/*", libraries.display());
     if !data.join("meta.properties").exists() {
@@ -38,7 +64,8 @@ pub(super) fn prepare(
             .args(["-Xmx128m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", &classpath])
             .arg(format!("-Dlog4j2.configurationFile={}", logging.display()))
             .args(["kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c"])
-            .arg(&properties);
+            .arg(&properties)
+            .args(scram);
         tool::run(
             format,
             JAVA_PURPOSE,
@@ -60,15 +87,18 @@ pub(super) fn prepare(
     })
 }
 
-fn server_properties(data: &Path, port: u16, controller_port: u16) -> String {
+fn server_properties(data: &Path, listeners: &Listeners) -> String {
+    let Listeners { port, controller_port, secured } = listeners;
+    let secured =
+        secured.as_ref().map_or_else(String::new, |(_, port)| format!(",SECURED://127.0.0.1:{port}"));
     format!(
         "process.roles=broker,controller\n\
          node.id=1\n\
          controller.quorum.voters=1@127.0.0.1:{controller_port}\n\
-         listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}\n\
-         advertised.listeners=PLAINTEXT://127.0.0.1:{port}\n\
+         listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}{secured}\n\
+         advertised.listeners=PLAINTEXT://127.0.0.1:{port}{secured}\n\
          controller.listener.names=CONTROLLER\n\
-         listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT\n\
+         listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SECURED:SASL_SSL\n\
          log.dirs={data}\n\
          auto.create.topics.enable=false\n\
          offsets.topic.num.partitions=4\n\
@@ -81,11 +111,36 @@ fn server_properties(data: &Path, port: u16, controller_port: u16) -> String {
          share.coordinator.state.topic.min.isr=1\n\
          group.initial.rebalance.delay.ms=0\n\
          broker.session.timeout.ms=4000\n\
+         group.consumer.min.session.timeout.ms=6000\n\
+         group.consumer.session.timeout.ms=6000\n\
+         group.consumer.min.heartbeat.interval.ms=500\n\
+         group.consumer.heartbeat.interval.ms=500\n\
          broker.heartbeat.interval.ms=500\n\
          num.network.threads=2\n\
          num.io.threads=4\n\
          controlled.shutdown.max.retries=1\n",
         data = data.display()
+    )
+}
+
+/// The listener with TLS and a login.
+fn secured_properties(keystore: &Path, user: &str, password: &str) -> String {
+    let module = |name: &str, options: &str| {
+        format!("org.apache.kafka.common.security.{name}LoginModule required{options};\n")
+    };
+    let scram = SCRAM.map(|mechanism| {
+        let mechanism = mechanism.to_lowercase();
+        format!("listener.name.secured.{mechanism}.sasl.jaas.config={}", module("scram.Scram", ""))
+    });
+    format!(
+        "ssl.keystore.type=PEM\n\
+         ssl.keystore.location={keystore}\n\
+         sasl.enabled.mechanisms=PLAIN,{mechanisms}\n\
+         listener.name.secured.plain.sasl.jaas.config={plain}{scram}",
+        keystore = keystore.display(),
+        mechanisms = SCRAM.join(","),
+        plain = module("plain.Plain", &format!(" user_{user}=\"{password}\"")),
+        scram = scram.concat(),
     )
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use super::secured::Secured;
 use super::{AGGREGATOR, CLICKHOUSE, INGEST, KAFKA};
 use crate::error::StackError;
 use crate::port::{Port, PortChoice};
@@ -123,6 +124,8 @@ pub struct StackOptions {
     pub clickhouse: Option<ExistingClickHouse>,
     /// A `clickhouse` program to use instead of the downloaded library.
     pub clickhouse_bin: Option<PathBuf>,
+    /// An own Kafka listens with TLS and a login as well, and the services of this project connect to that.
+    pub secured: Option<Secured>,
     /// Variables for `ingest`, which override its configuration.
     pub ingest_env: BTreeMap<String, String>,
     /// Variables for `aggregator`, which override its configuration.
@@ -144,6 +147,7 @@ impl Default for StackOptions {
             kafka: None,
             clickhouse: None,
             clickhouse_bin: None,
+            secured: None,
             ingest_env: BTreeMap::new(),
             aggregator_env: BTreeMap::new(),
             progress: Progress::Quiet,
