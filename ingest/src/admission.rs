@@ -313,7 +313,23 @@ pub fn parse_object<'a, T: serde::Deserialize<'a>>(body: &'a [u8]) -> Result<T, 
     if body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
         return Err(Refusal::InvalidBody("want an object, not an array".to_owned()));
     }
-    serde_json::from_slice(body).map_err(|error| Refusal::of_json(&error))
+    parse(body)
+}
+
+/// Reads a body that is JSON.
+///
+/// # Errors
+/// When it is no JSON, or of another shape.
+pub fn parse<'a, T: serde::Deserialize<'a>>(body: &'a [u8]) -> Result<T, Refusal> {
+    serde_json::from_str(json_text(body)?).map_err(|error| Refusal::of_json(&error))
+}
+
+/// A body as the text that JSON is: checked once, it need not be checked again for each of its texts.
+///
+/// # Errors
+/// When it is not UTF-8.
+pub fn json_text(body: &[u8]) -> Result<&str, Refusal> {
+    std::str::from_utf8(body).map_err(|error| Refusal::InvalidJson(error.to_string()))
 }
 
 /// Checks the number of events of a request.

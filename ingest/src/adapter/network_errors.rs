@@ -13,7 +13,9 @@ use serde::Deserialize;
 use crate::admission::attributes::Attributes;
 use crate::admission::list::List;
 use crate::admission::scalar::Scalar;
-use crate::admission::{Admission, BeaconBuilder, Draft, Request, SampleRate, Stamp, content_id, reason};
+use crate::admission::{
+    Admission, BeaconBuilder, Draft, Request, SampleRate, Stamp, content_id, parse, reason,
+};
 use crate::refusal::Refusal;
 
 /// A repeat of the browser begins at most so long after the end of the attempt before, ms.
@@ -89,8 +91,7 @@ impl Attempt<'_> {
 /// When the body is no array of objects, holds too many, or there is no valid key.
 pub fn adapt<'a>(request: &Request<'a>) -> Result<Admission<'a>, Refusal> {
     let app = request.app(None)?;
-    let reports: List<Report<'a>> =
-        serde_json::from_slice(request.body).map_err(|error| Refusal::of_json(&error))?;
+    let reports: List<Report<'a>> = parse(request.body)?;
     let mut attempts = Vec::new();
     let mut rejected = Vec::new();
     for report in reports.whole()? {

@@ -118,7 +118,8 @@ struct Sessions<'r, 'a> {
     rate: SampleRate,
     builders: Vec<(BeaconBuilder<'a>, usize)>,
     by_session: HashMap<Cow<'a, str>, usize>,
-    last: Option<(Cow<'a, str>, usize)>,
+    /// The one that was added to last.
+    last: usize,
 }
 
 impl<'r, 'a> Sessions<'r, 'a> {
@@ -134,7 +135,7 @@ impl<'r, 'a> Sessions<'r, 'a> {
         };
         let rate = SampleRate::read(&resource.take("sample_rate").map_or(Scalar::Null, Scalar::Text))?;
         let context = context(request, app, resource, admission);
-        Ok(Self { request, app, context, rate, builders: Vec::new(), by_session: HashMap::new(), last: None })
+        Ok(Self { request, app, context, rate, builders: Vec::new(), by_session: HashMap::new(), last: 0 })
     }
 
     fn add<T: Sessioned<'a>>(
@@ -163,8 +164,8 @@ impl<'r, 'a> Sessions<'r, 'a> {
 
     /// The beacon of a session that is open; a new one where it is full.
     fn builder_of(&mut self, session: Cow<'a, str>, for_event: bool) -> &mut BeaconBuilder<'a> {
-        let known = match &self.last {
-            Some((last, at)) if *last == session => Some(*at),
+        let known = match self.builders.get(self.last) {
+            Some((builder, _)) if builder.session() == session => Some(self.last),
             Some(_) | None => self.by_session.get(&session).copied(),
         };
         let at = match known {
@@ -172,11 +173,11 @@ impl<'r, 'a> Sessions<'r, 'a> {
             Some(_) | None => {
                 let context = Beacon { session: session.clone(), ..self.context.clone() };
                 self.builders.push((BeaconBuilder::new(context, self.app, self.rate), 0));
-                self.by_session.insert(session.clone(), self.builders.len() - 1);
+                self.by_session.insert(session, self.builders.len() - 1);
                 self.builders.len() - 1
             }
         };
-        self.last = Some((session, at));
+        self.last = at;
         let (builder, events) = &mut self.builders[at];
         *events += usize::from(for_event);
         builder
@@ -254,6 +255,11 @@ fn nanoseconds(scalar: &Scalar<'_>) -> Result<Option<u64>, NotATime> {
 
 fn milliseconds(nanoseconds: u64) -> i64 {
     (nanoseconds / 1_000_000) as i64
+}
+
+/// Whether an attribute has the address of the page or the call.
+fn is_url(name: &str) -> bool {
+    URLS.contains(&name)
 }
 
 /// The address among the attributes.

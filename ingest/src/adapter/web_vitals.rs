@@ -12,7 +12,9 @@ use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use crate::admission::attributes::Attributes;
 use crate::admission::list::List;
 use crate::admission::scalar::Scalar;
-use crate::admission::{Admission, BeaconBuilder, Draft, Request, SampleRate, Stamp, content_id, identifier};
+use crate::admission::{
+    Admission, BeaconBuilder, Draft, Request, SampleRate, Stamp, content_id, identifier, parse,
+};
 use crate::refusal::Refusal;
 
 #[derive(Deserialize)]
@@ -40,7 +42,7 @@ struct Metrics<'a>(List<Metric<'a>>);
 /// When the body is neither an object nor an array of objects, holds too many, or there is no valid key.
 pub fn adapt<'a>(request: &Request<'a>) -> Result<Admission<'a>, Refusal> {
     let app = request.app(None)?;
-    let Metrics(metrics) = serde_json::from_slice(request.body).map_err(|error| Refusal::of_json(&error))?;
+    let Metrics(metrics) = parse(request.body)?;
     let metrics = metrics.whole()?;
     let mut admission = Admission::default();
     let session = request.session.map(|session| identifier(Cow::Borrowed(session))).unwrap_or_default();

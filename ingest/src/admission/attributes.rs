@@ -94,12 +94,37 @@ const NAMES: [(&str, Holds); 54] = [
 /// Beginnings of names that identify a user.
 const IDENTITY_PREFIXES: [&str; 3] = ["user.", "enduser.", "http.request.header."];
 
+/// For each first byte, the lengths of the names that begin with it, as bits: most names of events are none of them,
+/// and are told by this alone.
+const LENGTHS: [u64; 256] = {
+    let mut lengths = [0; 256];
+    let mut at = 0;
+    while at < NAMES.len() {
+        let name = NAMES[at].0.as_bytes();
+        lengths[name[0] as usize] |= 1 << name.len();
+        at += 1;
+    }
+    lengths
+};
+
+fn may_be_known(name: &str) -> bool {
+    let length = name.len() as u32;
+    name.bytes().next().is_some_and(|first| length < u64::BITS && LENGTHS[first as usize] >> length & 1 == 1)
+}
+
 fn holds(name: &str) -> Holds {
+    if !may_be_known(name) {
+        return if has_identity_prefix(name) { Holds::Identity } else { Holds::Other };
+    }
     match NAMES.binary_search_by(|(known, _)| (*known).cmp(name)) {
         Ok(at) => NAMES[at].1,
-        Err(_) if IDENTITY_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) => Holds::Identity,
+        Err(_) if has_identity_prefix(name) => Holds::Identity,
         Err(_) => Holds::Other,
     }
+}
+
+fn has_identity_prefix(name: &str) -> bool {
+    IDENTITY_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// Whether a text holds a URL, without the set-up of a substring search: most texts are short and have no colon.
@@ -131,6 +156,11 @@ impl<'a> Attributes<'a> {
         let (_, value) = self.0.remove(at);
         self.0.retain(|(known, _)| known != name);
         Some(value)
+    }
+
+    /// Room for about this many.
+    pub fn with_capacity(attributes: usize) -> Self {
+        Self(Vec::with_capacity(attributes))
     }
 
     /// Adds those of `other` after these.
@@ -231,6 +261,15 @@ fn without_addresses(message: &str) -> String {
     text
 }
 
+impl<'a> IntoIterator for Attributes<'a> {
+    type Item = (Cow<'a, str>, Cow<'a, str>);
+    type IntoIter = std::vec::IntoIter<Self::Item>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
 impl<'de: 'a, 'a> Deserialize<'de> for Attributes<'a> {
     /// A JSON object; nested values have no text and are left out.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -284,6 +323,13 @@ mod tests {
     #[test]
     fn names_are_sorted_so_that_each_is_found() {
         assert!(NAMES.is_sorted_by(|a, b| a.0 < b.0));
+        for (name, holds_it) in NAMES {
+            assert_eq!(holds(name), holds_it, "{name}");
+            assert_eq!(holds(&format!("{name}~")), Holds::Other, "{name}");
+        }
+        assert_eq!(holds("user.anything"), Holds::Identity);
+        assert_eq!(holds(&"u".repeat(300)), Holds::Other);
+        assert_eq!(holds(""), Holds::Other);
     }
 
     #[test]

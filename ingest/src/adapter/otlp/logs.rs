@@ -56,7 +56,9 @@ pub(super) fn map_log<'a>(record: LogRecord<'a>, scope: &str, app: &AppFile) -> 
         "device.app.lifecycle" => (lifecycle(&mut fields).unwrap_or(name), Scalar::Null, fields),
         action if action.starts_with("browser.user_action.") => user_action(&name, fields),
         _ => {
-            if let Some(journey) = fields.take("journey.name").filter(|_| fields.get("journey").is_none()) {
+            if name.starts_with("journey.")
+                && let Some(journey) = fields.take("journey.name").filter(|_| fields.get("journey").is_none())
+            {
                 fields.push("journey", journey);
             }
             (name, Scalar::Null, without_stack(fields))
@@ -68,51 +70,63 @@ pub(super) fn map_log<'a>(record: LogRecord<'a>, scope: &str, app: &AppFile) -> 
 
 type Parts<'a> = (Cow<'a, str>, Scalar<'a>, Attributes<'a>);
 
-fn web_vital(mut fields: Attributes<'_>) -> Parts<'_> {
-    let mut take = |name: &str| match fields.take(&format!("browser.web_vital.{name}")) {
-        Some(value) => Some(value),
-        None => fields.take(name),
-    };
-    let mut found = Attributes::default();
-    let name = take("name").unwrap_or_default();
-    let value = take("value").map_or(Scalar::Nested, Scalar::Text);
-    found.push_known("id", take("id").unwrap_or_default());
-    found.push_known("rating", take("rating").unwrap_or_default());
-    found.push_known("type", take("navigation_type").or_else(|| take("navigationType")).unwrap_or_default());
-    found.push_known("navigation", take("navigation_id").unwrap_or_default());
-    found.push_known("url", super::take_url(&mut fields));
+/// Metrics have their fields with the prefix; older SDKs without.
+fn web_vital(fields: Attributes<'_>) -> Parts<'_> {
+    let mut found = Attributes::with_capacity(6);
+    let (mut value, mut named) = (Scalar::Nested, false);
+    for (field, text) in fields {
+        match field.strip_prefix("browser.web_vital.").unwrap_or(&field) {
+            "name" => {
+                named = !text.trim().is_empty();
+                found.push("name", web_vitals::upper_case(text));
+            }
+            "value" => value = Scalar::Text(text),
+            "id" => found.push_known("id", text),
+            "rating" => found.push_known("rating", text),
+            "navigation_type" | "navigationType" => found.push_known("type", text),
+            "navigation_id" => found.push_known("navigation", text),
+            other if super::is_url(other) => found.push_known("url", text),
+            _ => {}
+        }
+    }
     // A metric without a name has none as an event either.
-    let event = if name.trim().is_empty() { "" } else { "browser.web_vital" };
-    found.push_known("name", web_vitals::upper_case(name));
-    (Cow::Borrowed(event), value, found)
+    (Cow::Borrowed(if named { "browser.web_vital" } else { "" }), value, found)
 }
 
-fn page_view(mut fields: Attributes<'_>) -> Attributes<'_> {
-    let mut found = Attributes::default();
-    let same_document = fields.take("browser.navigation.same_document");
-    let kind = fields.take("browser.navigation.type").unwrap_or_default();
-    if kind.is_empty() {
-        let soft = same_document.is_some_and(|same| same == "true");
-        found.push("type", if soft { "soft" } else { "navigate" });
-    } else {
-        found.push("type", kind);
+fn page_view(fields: Attributes<'_>) -> Attributes<'_> {
+    let mut found = Attributes::with_capacity(2);
+    let (mut kind, mut soft) = (Cow::Borrowed(""), false);
+    for (field, text) in fields {
+        match field.as_ref() {
+            "browser.navigation.type" => kind = text,
+            "browser.navigation.same_document" => soft = text == "true",
+            other if super::is_url(other) => found.push_known("url", text),
+            _ => {}
+        }
     }
-    found.push_known("url", super::take_url(&mut fields));
+    if kind.is_empty() {
+        kind = Cow::Borrowed(if soft { "soft" } else { "navigate" });
+    }
+    found.push("type", kind);
     found
 }
 
-fn page_load(mut fields: Attributes<'_>) -> Parts<'_> {
-    let mut found = Attributes::default();
-    let value = [
-        "browser.navigation_timing.duration",
-        "browser.resource_timing.duration",
-        "browser.navigation_timing.load_event_end",
-    ]
-    .iter()
-    .find_map(|name| fields.take(name));
-    found.push_known("type", fields.take("browser.navigation_timing.type").unwrap_or_default());
-    found.push_known("url", super::take_url(&mut fields));
-    (Cow::Borrowed("browser.navigation"), value.map_or(Scalar::Null, Scalar::Text), found)
+fn page_load(fields: Attributes<'_>) -> Parts<'_> {
+    let mut found = Attributes::with_capacity(2);
+    let (mut duration, mut load_end) = (Scalar::Null, Scalar::Null);
+    for (field, text) in fields {
+        match field.as_ref() {
+            "browser.navigation_timing.duration" | "browser.resource_timing.duration" => {
+                duration = Scalar::Text(text);
+            }
+            "browser.navigation_timing.load_event_end" => load_end = Scalar::Text(text),
+            "browser.navigation_timing.type" => found.push_known("type", text),
+            other if super::is_url(other) => found.push_known("url", text),
+            _ => {}
+        }
+    }
+    let value = if duration == Scalar::Null { load_end } else { duration };
+    (Cow::Borrowed("browser.navigation"), value, found)
 }
 
 /// A resource entry that is an HTTP call, where the app's calls come as entries.

@@ -75,17 +75,23 @@ pub(crate) fn map_span<'a>(span: Span<'a>, app: &AppFile, http_source: Source) -
     }
 }
 
-fn http_call<'a>(method: Cow<'a, str>, mut attributes: Attributes<'a>) -> Attributes<'a> {
-    let mut found = Attributes::default();
+fn http_call<'a>(method: Cow<'a, str>, attributes: Attributes<'a>) -> Attributes<'a> {
+    let mut found = Attributes::with_capacity(4);
     found.push_known("method", method);
-    match attributes.take("url.template").or_else(|| attributes.take("http.route")) {
-        Some(route) => found.push_known("route", route),
-        None => found.push_known("url", super::take_url(&mut attributes)),
+    let (mut status, mut error) = (Cow::Borrowed("0"), Cow::Borrowed(""));
+    for (name, text) in attributes {
+        match name.as_ref() {
+            "http.response.status_code" | "http.status_code" => status = text,
+            "error.type" => error = text,
+            "url.template" | "http.route" => found.push_known("route", text),
+            other if super::is_url(other) => found.push_known("url", text),
+            _ => {}
+        }
     }
-    let status = attributes.take("http.response.status_code").or_else(|| attributes.take("http.status_code"));
-    let error = attributes.take("error.type").filter(|error| status.as_ref() != Some(error));
-    found.push("status", status.unwrap_or(Cow::Borrowed("0")));
-    found.push_known("error", error.unwrap_or_default());
+    if error != status {
+        found.push_known("error", error);
+    }
+    found.push("status", status);
     found
 }
 

@@ -8,11 +8,13 @@ use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
 
+use schema::beacon::ATTRIBUTES_MAX;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::protobuf::{Malformed, Reader};
 use crate::admission::attributes::Attributes;
+use crate::admission::json_text;
 use crate::admission::scalar::Scalar;
 use crate::refusal::Refusal;
 
@@ -102,7 +104,7 @@ pub(crate) struct Span<'a> {
 /// When it is no JSON, of another shape, or has more than [`NODES_MAX`].
 pub(crate) fn from_json<'a, T: Record<'a>>(body: &'a [u8]) -> Result<Vec<Resource<'a, T>>, Refusal> {
     let nodes = Nodes::default();
-    let mut json = serde_json::Deserializer::from_slice(body);
+    let mut json = serde_json::Deserializer::from_str(json_text(body)?);
     let tree = Tree { nodes: &nodes, record: PhantomData }.deserialize(&mut json);
     match tree.and_then(|resources| json.end().map(|()| resources)) {
         Ok(resources) => Ok(resources),
@@ -492,7 +494,7 @@ fn key_values<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Attributes<'
         }
 
         fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-            let mut attributes = Attributes::default();
+            let mut attributes = Attributes::with_capacity(seq.size_hint().unwrap_or(8).min(ATTRIBUTES_MAX));
             while let Some(KeyValue { key, value }) = seq.next_element()? {
                 let value = value.and_then(|value| value.scalar.into_text());
                 if let (Some(key), Some(value)) = (key.into_text(), value) {
