@@ -14,7 +14,7 @@ use settings::kafka::Asking;
 
 use crate::clickhouse::{ClickHouse, ClickHouseError};
 use crate::clock;
-use crate::config::KafkaConfig;
+use crate::config::{Assignment, KafkaConfig};
 use crate::kafka::{self, GroupTimeouts, Logged};
 
 pub mod window;
@@ -64,6 +64,17 @@ pub enum CheckError {
         topic: String,
         /// Its setting.
         found: String,
+    },
+    /// The broker bears a silent member for longer than the deduplication window is computed for.
+    #[error(
+        "the group has consumer.session.timeout.ms={found}, want {most} at most with \
+         kafka.assignment=consumer: lower it, or choose another kafka.assignment"
+    )]
+    SessionTimeout {
+        /// The group's setting, ms; the greatest number where the broker does not say.
+        found: u128,
+        /// What is assumed, ms.
+        most: u128,
     },
     /// ClickHouse does not answer, or refuses the user.
     #[error("cannot check the tables: {0}")]
@@ -148,11 +159,30 @@ pub async fn check_log(kafka: &KafkaConfig) -> Result<usize, CheckError> {
         .filter_map(Result::ok)
         .find_map(|resource| resource.get("message.timestamp.type").and_then(|entry| entry.value.clone()))
         .unwrap_or_else(|| "unknown".into());
-    if found == "LogAppendTime" {
-        Ok(partitions)
-    } else {
-        Err(CheckError::TimestampType { topic: kafka.topic.clone(), found })
+    if found != "LogAppendTime" {
+        return Err(CheckError::TimestampType { topic: kafka.topic.clone(), found });
     }
+    if kafka.assignment == Assignment::Consumer {
+        check_session_timeout(kafka, &admin, &options).await.map_err(away)??;
+    }
+    Ok(partitions)
+}
+
+/// Where the broker assigns, how long a silent member is borne is a setting of the group, or else of the broker.
+async fn check_session_timeout(
+    kafka: &KafkaConfig,
+    admin: &AdminClient<Logged>,
+    options: &AdminOptions,
+) -> Result<Result<(), CheckError>, KafkaError> {
+    let most = kafka::group_timeouts(kafka)?.session.as_millis();
+    let answers = admin.describe_configs(&[ResourceSpecifier::Group(&kafka.group)], options).await?;
+    let found = answers.into_iter().filter_map(Result::ok).find_map(|group| {
+        group.get("consumer.session.timeout.ms").and_then(|entry| entry.value.as_deref()?.parse().ok())
+    });
+    Ok(match found {
+        Some(found) if found <= most => Ok(()),
+        found => Err(CheckError::SessionTimeout { found: found.unwrap_or(u128::MAX), most }),
+    })
 }
 
 /// The topic's partitions, none when there is no topic; asks without creating it.

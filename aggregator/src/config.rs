@@ -12,10 +12,12 @@ use settings::kafka::{Properties, are_brokers, is_topic_name};
 use settings::{Secret, SettingsError};
 
 /// Properties of librdkafka that the guarantees depend on, so they cannot be configured.
-const RESERVED_PROPERTIES: [&str; 7] = [
+const RESERVED_PROPERTIES: [&str; 9] = [
     "bootstrap.servers",
     "metadata.broker.list",
     "group.id",
+    "group.instance.id",
+    "group.protocol",
     "enable.auto.commit",
     "enable.auto.offset.store",
     "auto.offset.reset",
@@ -52,8 +54,46 @@ pub struct KafkaConfig {
     pub snapshots: SnapshotsConfig,
     /// Consumer group.
     pub group: String,
+    /// Name of this process in the group, different for each (static membership): a process that comes back under its
+    /// name within the session timeout goes on with its partitions at once, even after `kill -9` unless the broker
+    /// assigns ([`Assignment::Consumer`]). Empty: a new member at each start.
+    pub instance_id: String,
+    /// How the group assigns partitions.
+    pub assignment: Assignment,
     /// Any other property of librdkafka, such as those of TLS and SASL.
     pub properties: Properties,
+}
+
+/// How the group assigns partitions; the same for all of its members.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Assignment {
+    /// Each rebalance takes all partitions from everyone and gives them anew; each then replays.
+    Range,
+    /// A rebalance moves only the partitions that change their owner; the others go on.
+    #[default]
+    CooperativeSticky,
+    /// The broker assigns, and moves only what must (KIP-848; Kafka 4.0 or newer). The group's
+    /// `consumer.session.timeout.ms` holds instead of `session.timeout.ms`. Kafka's client does not notice by itself that
+    /// it is cut off from the broker: until it is back it writes what it has read, which the next owner writes as well,
+    /// and the deduplication window has to absorb.
+    Consumer,
+}
+
+impl Assignment {
+    /// As it is configured.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Range => "range",
+            Self::CooperativeSticky => "cooperative-sticky",
+            Self::Consumer => "consumer",
+        }
+    }
+
+    /// Whether partitions that stay with their owner are left alone in a rebalance.
+    pub fn is_incremental(self) -> bool {
+        self != Self::Range
+    }
 }
 
 /// When a partition's engine is written to the topic of snapshots: after enough records or enough time since the last
@@ -107,6 +147,8 @@ impl Default for KafkaConfig {
             snapshots_topic: "rum.snapshots".into(),
             snapshots: SnapshotsConfig::default(),
             group: "sli-aggregator".into(),
+            instance_id: String::new(),
+            assignment: Assignment::default(),
             properties: Properties::default(),
         }
     }

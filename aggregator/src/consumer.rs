@@ -1,8 +1,8 @@
 //! Reads the log and drives the engines: one thread, one loop, one engine a partition.
 //!
 //! The group only says which partitions are ours. Where each goes on comes from `sli.batches`, which is looked up
-//! when partitions are assigned; when they are taken away, engines and queued batches are dropped, since whoever owns
-//! them next makes the same batches again. A partition whose writer is behind is not read until it has caught up.
+//! when partitions are given; when they are taken away, their engines and queued batches are dropped, since whoever
+//! owns them next makes the same batches again. A partition whose writer is behind is not read until it has caught up.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,25 +10,24 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use futures::StreamExt;
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::types::RDKafkaRespErr;
 use tokio::runtime::Handle;
-use tokio::sync::OnceCell;
 
 use crate::clock;
-use crate::config::KafkaConfig;
+use crate::config::{Assignment, KafkaConfig};
 use crate::control::Control;
 use crate::kafka;
-use crate::progress::{self, Start, StartKind};
+use crate::progress::Start;
 use crate::rejects::Rejects;
-use crate::snapshots::{Cadence, Snapshots};
+use crate::snapshots::Cadence;
 use crate::writer::WriterContext;
 
 mod context;
 mod drain;
+mod lookup;
+mod membership;
 mod partition;
 mod queue;
 
@@ -36,6 +35,7 @@ pub(crate) use context::KafkaConsumer;
 pub use drain::drain;
 
 use context::LogContext;
+use lookup::{Asked, LookupNumber, Lookups};
 use partition::Partition;
 use queue::{Messages, PartitionQueue};
 
@@ -49,27 +49,46 @@ const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(1);
 const QUIET_PERIOD: Duration = Duration::from_secs(3);
 /// Queued batches may take this long to be written when the process stops; the rest is made again by the next owner.
 const STOP_PERIOD: Duration = Duration::from_secs(20);
-/// Partitions whose starts are looked for at once; each may hold a snapshot in memory twice.
-const LOOKUPS_MAX: usize = 4;
-/// Pause between two tries to find where partitions go on.
-const LOOKUP_DELAY: Duration = Duration::from_secs(1);
 
 /// Everything that the loop reacts to, beside records.
 enum Event {
-    /// The group gave these partitions.
-    Assigned(Vec<i32>),
-    /// The group took all partitions back.
-    Revoked,
-    /// Starting points of the assignment of this number.
-    Started(u64, Vec<Start>),
+    /// The group gave these partitions, beside those that are ours.
+    Given(Vec<i32>),
+    /// The group took these partitions back.
+    Taken { partitions: Vec<i32>, lost: bool },
+    /// Starting points that this lookup found.
+    Started(LookupNumber, Vec<Start>),
     /// The process stops.
     Stop,
+}
+
+/// Why the consumer ended by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum ConsumerError {
+    /// Another process has taken this one's place in the group.
+    #[error(
+        "another process joined the group as kafka.instance_id = {0:?} and has this one's partitions: \
+         give each process an id of its own"
+    )]
+    Fenced(String),
+    /// Another process has this one's place in the group.
+    #[error(
+        "another process is in the group as kafka.instance_id = {0:?}: give each process an id of its own, or wait \
+         until the group has removed one that was killed"
+    )]
+    Unreleased(String),
+    /// The client can go on no more.
+    #[error("kafka's client cannot go on: {0}")]
+    Fatal(String),
+    /// The thread ended without a reason.
+    #[error("the consumer has ended unexpectedly")]
+    Unexpected,
 }
 
 /// The running consumer.
 pub struct RunningConsumer {
     events: Sender<Event>,
-    thread: JoinHandle<()>,
+    thread: JoinHandle<Result<(), ConsumerError>>,
 }
 
 impl RunningConsumer {
@@ -82,6 +101,14 @@ impl RunningConsumer {
     /// Whether the thread has ended.
     pub fn is_finished(&self) -> bool {
         self.thread.is_finished()
+    }
+
+    /// Waits for the end. Blocks.
+    ///
+    /// # Errors
+    /// When it ended by itself.
+    pub fn join(self) -> Result<(), ConsumerError> {
+        self.thread.join().unwrap_or(Err(ConsumerError::Unexpected))
     }
 }
 
@@ -106,18 +133,26 @@ pub fn start(context: ConsumerContext, runtime: Handle) -> Result<RunningConsume
     let log: KafkaConsumer =
         kafka::consumer(&context.kafka).create_with_context(LogContext::new(events.clone()))?;
     log.subscribe(&[&context.kafka.topic])?;
+    if context.kafka.assignment == Assignment::Consumer {
+        // A member that the broker needs for nothing is not told so.
+        context.writer.status.given(&[]);
+    }
     let now = clock::monotonic();
+    let log = Arc::new(log);
+    let asked = Asked {
+        context: context.writer.clone(),
+        log: Arc::clone(&log),
+        kafka: context.kafka.clone(),
+        snapshots: Arc::default(),
+    };
     let pipeline = Loop {
+        lookups: Lookups::new(asked, runtime.clone(), events.clone()),
         context,
         runtime,
-        log: Arc::new(log),
-        events: events.clone(),
+        log,
         received,
-        assignment: 0,
-        lookup: None,
-        owned: Vec::new(),
+        owned: BTreeMap::new(),
         partitions: BTreeMap::new(),
-        snapshots: Arc::default(),
         messages: Messages::with_capacity(MESSAGES_MAX),
         housekept_at: now,
         stop_by: None,
@@ -133,33 +168,29 @@ struct Loop {
     context: ConsumerContext,
     runtime: Handle,
     log: Arc<KafkaConsumer>,
-    events: Sender<Event>,
     received: Receiver<Event>,
-    /// Counts assignments, so that an answer for a former one is recognised.
-    assignment: u64,
-    /// Finds where the partitions of this assignment go on.
-    lookup: Option<tokio::task::JoinHandle<()>>,
-    /// Partitions that the group gave.
-    owned: Vec<i32>,
+    lookups: Lookups,
+    /// Partitions that the group gave, and the lookup that says where each goes on.
+    owned: BTreeMap<i32, LookupNumber>,
     /// Those of them that have begun.
     partitions: BTreeMap<i32, Partition>,
-    /// The topic of snapshots, once it was looked at, if there is one.
-    snapshots: Arc<OnceCell<Option<Snapshots>>>,
     messages: Messages,
     housekept_at: Instant,
     stop_by: Option<Instant>,
 }
 
 impl Loop {
-    fn run(mut self) {
-        loop {
+    fn run(mut self) -> Result<(), ConsumerError> {
+        let ended = loop {
             if !self.context.writer.lease.renew() {
                 tracing::warn!("was paused for longer than the lease, beginning anew from the last batches");
                 self.begin_anew();
                 self.context.writer.lease.take();
             }
             let busy = self.stop_by.is_none() && self.read_partitions();
-            self.serve_group(if busy { Duration::ZERO } else { IDLE_WAIT });
+            if let Err(error) = self.serve_group(if busy { Duration::ZERO } else { IDLE_WAIT }) {
+                break Err(error);
+            }
             while let Ok(event) = self.received.try_recv() {
                 self.handle(event);
             }
@@ -169,86 +200,104 @@ impl Loop {
                 self.keep_house(now);
             }
             if self.has_stopped(now) {
-                break;
+                break Ok(());
             }
-        }
-        self.drop_partitions();
+        };
+        self.discard(|_| true);
         // Closing the client leaves the group.
         drop(self);
         tracing::info!("left the consumer group");
+        ended
     }
 
     /// Rebalances and errors of the client.
-    fn serve_group(&mut self, wait: Duration) {
+    fn serve_group(&mut self, wait: Duration) -> Result<(), ConsumerError> {
         match self.log.poll(wait) {
             None => {}
-            Some(Err(error)) => tracing::warn!(%error, "consumer"),
+            Some(Err(error)) => {
+                tracing::warn!(%error, "consumer");
+                // The error itself does not say whether it is the end.
+                return self.fatal_error().map_or(Ok(()), Err);
+            }
             Some(Ok(_)) => {
                 // Every assigned partition has its own queue, so this one was split too late.
                 tracing::error!("a record came by the consumer's own queue, beginning anew");
                 self.begin_anew();
             }
         }
+        Ok(())
+    }
+
+    fn fatal_error(&self) -> Option<ConsumerError> {
+        let (code, reason) = self.log.client().fatal_error()?;
+        let instance_id = || self.context.kafka.instance_id.clone();
+        Some(match code {
+            RDKafkaErrorCode::FencedInstanceId => ConsumerError::Fenced(instance_id()),
+            RDKafkaErrorCode::UnreleasedInstanceId => ConsumerError::Unreleased(instance_id()),
+            _ => ConsumerError::Fatal(reason),
+        })
     }
 
     fn handle(&mut self, event: Event) {
         match event {
-            Event::Assigned(partitions) => {
-                tracing::info!(?partitions, "partitions assigned");
-                self.drop_partitions();
-                self.owned = partitions;
-                self.look_up_starts();
+            Event::Given(partitions) => {
+                tracing::info!(?partitions, "partitions given");
+                self.context.writer.status.given(&partitions);
+                self.look_up(partitions);
             }
-            Event::Revoked => {
-                tracing::info!(partitions = ?self.owned, "partitions taken back");
-                self.drop_partitions();
-                self.owned.clear();
-                self.assignment += 1;
-                self.context.writer.status.revoked();
+            Event::Taken { partitions, lost } => {
+                tracing::info!(?partitions, lost, "partitions taken back");
+                self.discard(|number| partitions.contains(&number));
+                self.owned.retain(|number, _| !partitions.contains(number));
+                self.keep_wanted_lookups();
+                let rejoins = lost || !self.context.kafka.assignment.is_incremental();
+                self.context.writer.status.taken(&partitions, rejoins);
             }
-            Event::Started(assignment, starts) if assignment == self.assignment => self.begin(starts),
-            Event::Started(..) => {}
+            Event::Started(lookup, starts) => self.begin(lookup, starts),
             Event::Stop => self.begin_stop(),
         }
     }
 
     /// Drops all state of the owned partitions and looks up again where they go on.
     fn begin_anew(&mut self) {
-        self.drop_partitions();
-        if let Err(error) = self.log.assign(&TopicPartitionList::new()) {
+        let mut read = TopicPartitionList::with_capacity(self.partitions.len());
+        for number in self.partitions.keys() {
+            read.add_partition(&self.context.kafka.topic, *number);
+        }
+        self.discard(|_| true);
+        if let Err(error) = membership::stop_reading(&self.log, &read) {
             tracing::warn!(%error, "partitions were not given up");
         }
-        if !self.owned.is_empty() {
-            self.look_up_starts();
+        let owned: Vec<_> = self.owned.keys().copied().collect();
+        if !owned.is_empty() {
+            self.context.writer.status.begun_anew(&owned);
+            self.look_up(owned);
         }
     }
 
-    fn look_up_starts(&mut self) {
-        self.assignment += 1;
-        self.context.writer.status.assigned(&self.owned);
-        if self.owned.is_empty() || self.stop_by.is_some() {
+    fn look_up(&mut self, partitions: Vec<i32>) {
+        if partitions.is_empty() || self.stop_by.is_some() {
             return;
         }
-        self.lookup = Some(self.runtime.spawn(find_starts(
-            Lookup {
-                context: self.context.writer.clone(),
-                log: Arc::clone(&self.log),
-                kafka: self.context.kafka.clone(),
-                snapshots: Arc::clone(&self.snapshots),
-            },
-            self.owned.clone(),
-            self.assignment,
-            self.events.clone(),
-        )));
+        let lookup = self.lookups.begin(partitions.clone());
+        self.owned.extend(partitions.into_iter().map(|number| (number, lookup)));
+        self.keep_wanted_lookups();
+    }
+
+    fn keep_wanted_lookups(&mut self) {
+        self.lookups.keep(|lookup| self.owned.values().any(|wanted| *wanted == lookup));
     }
 
     /// Starts reading where the lookup said.
-    fn begin(&mut self, starts: Vec<Start>) {
+    fn begin(&mut self, lookup: LookupNumber, mut starts: Vec<Start>) {
+        starts.retain(|start| self.owned.get(&start.partition) == Some(&lookup));
+        if starts.is_empty() {
+            return;
+        }
         let topic = &self.context.kafka.topic;
         let mut assignment = TopicPartitionList::with_capacity(starts.len());
-        let mut begun = BTreeMap::new();
         for start in starts {
-            tell_start(topic, &start);
+            lookup::tell_start(topic, &start);
             self.context.writer.metrics.count_start(start.kind.as_str());
             let added = assignment.add_partition_offset(
                 topic,
@@ -260,16 +309,17 @@ impl Loop {
                 tracing::error!(partition = start.partition, "the partition cannot be read");
                 continue;
             };
-            let snapshots = self.snapshots.get().and_then(Option::as_ref);
-            let keep = snapshots.map(|topic| topic.of_partition(start.partition, start.snapshot_slot));
+            let keep = self
+                .lookups
+                .snapshots()
+                .map(|topic| topic.of_partition(start.partition, start.snapshot_slot));
             let settings = self.context.kafka.snapshots;
             let cadence = keep.is_some().then(|| Cadence::new(settings, start.offset, start.log_time_ms));
             let (context, log) = (self.context.writer.clone(), Arc::clone(&self.log));
             let writer = partition::spawn_writer(&self.runtime, context, log, keep);
-            begun.insert(start.partition, Partition::new(start, queue, writer, cadence));
+            self.partitions.insert(start.partition, Partition::new(start, queue, writer, cadence));
         }
-        self.partitions = begun;
-        if let Err(error) = self.log.assign(&assignment) {
+        if let Err(error) = membership::take(&self.log, &assignment) {
             tracing::error!(%error, "partitions were not assigned, trying again");
             self.begin_anew();
             return;
@@ -351,95 +401,10 @@ impl Loop {
         written || now >= stop_by
     }
 
-    fn drop_partitions(&mut self) {
+    /// Drops the state of these partitions; their lookups, if any, go on.
+    fn discard(&mut self, is_dropped: impl Fn(i32) -> bool) {
         self.messages.clear();
-        if let Some(lookup) = self.lookup.take() {
-            lookup.abort();
-        }
-        for partition in std::mem::take(&mut self.partitions).into_values() {
-            partition.discard();
-        }
+        let dropped = self.partitions.extract_if(.., |number, _| is_dropped(*number));
+        dropped.for_each(|(_, partition)| partition.discard());
     }
-}
-
-/// What is asked where partitions go on.
-struct Lookup {
-    context: WriterContext,
-    log: Arc<KafkaConsumer>,
-    kafka: KafkaConfig,
-    snapshots: Arc<OnceCell<Option<Snapshots>>>,
-}
-
-/// Finds where `partitions` go on, however long it takes, and tells the loop.
-async fn find_starts(lookup: Lookup, partitions: Vec<i32>, assignment: u64, events: Sender<Event>) {
-    let metrics = &lookup.context.metrics;
-    let snapshots =
-        lookup.snapshots.get_or_init(|| Snapshots::open(&lookup.kafka, Arc::clone(metrics))).await;
-    let starts = futures::stream::iter(partitions)
-        .map(|partition| lookup.find_start(snapshots.as_ref(), partition))
-        .buffered(LOOKUPS_MAX)
-        .collect()
-        .await;
-    // The receiver is gone when the process stops.
-    let _ = events.send(Event::Started(assignment, starts));
-}
-
-impl Lookup {
-    async fn find_start(&self, snapshots: Option<&Snapshots>, partition: i32) -> Start {
-        let Self { context, log, kafka, .. } = self;
-        loop {
-            match progress::find_start(&context.clickhouse, log, snapshots, &kafka.topic, partition).await {
-                Ok(start) => return start,
-                Err(error) => {
-                    tracing::warn!(partition, %error, "cannot find where the partition goes on, trying again");
-                    context.status.waits_for(Some(format!("the start of partition {partition}: {error}")));
-                    tokio::time::sleep(LOOKUP_DELAY).await;
-                }
-            }
-        }
-    }
-}
-
-fn tell_start(topic: &str, start: &Start) {
-    let (partition, offset) = (start.partition, start.offset);
-    let next_offset = start.next_offset;
-    match start.kind {
-        StartKind::Fresh => tracing::info!(topic, partition, offset, "starting: no batch yet"),
-        StartKind::Resumed => {
-            let from = if start.from_snapshot { "snapshot" } else { "replay" };
-            tracing::info!(topic, partition, offset, next_offset, from, "going on, replaying first")
-        }
-        StartKind::StateIncomplete => tracing::error!(
-            topic,
-            partition,
-            offset,
-            next_offset,
-            "the log no longer holds the oldest records of open attempts: some of them will be unknown"
-        ),
-        StartKind::RecordsLost => tracing::error!(
-            topic,
-            partition,
-            offset,
-            next_offset,
-            "the log no longer holds records that were not counted: they are lost, and counted as missing offsets"
-        ),
-        StartKind::WentBack => tracing::error!(
-            topic,
-            partition,
-            offset,
-            "the log ends before what was counted (truncated or made anew): going on with what was appended since"
-        ),
-    }
-}
-
-/// Partitions of a rebalance, in order.
-fn numbers(list: &TopicPartitionList) -> Vec<i32> {
-    let mut numbers: Vec<_> = list.elements().iter().map(|element| element.partition()).collect();
-    numbers.sort_unstable();
-    numbers
-}
-
-/// Whether a rebalance gives partitions; everything else takes them.
-fn gives(code: RDKafkaRespErr) -> bool {
-    code == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS
 }

@@ -8,7 +8,7 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
 use settings::kafka::PropertyError;
 
-use crate::config::KafkaConfig;
+use crate::config::{Assignment, KafkaConfig};
 
 /// What every client begins with: the brokers and the configured properties.
 fn client(kafka: &KafkaConfig) -> ClientConfig {
@@ -44,8 +44,15 @@ pub fn consumer(kafka: &KafkaConfig) -> ClientConfig {
         .set("group.id", &kafka.group)
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
-        .set("auto.offset.reset", "error")
-        .set("partition.assignment.strategy", "range");
+        .set("auto.offset.reset", "error");
+    match kafka.assignment {
+        Assignment::Range => config.set("partition.assignment.strategy", "range"),
+        Assignment::CooperativeSticky => config.set("partition.assignment.strategy", "cooperative-sticky"),
+        Assignment::Consumer => config.set("group.protocol", "consumer"),
+    };
+    if !kafka.instance_id.is_empty() {
+        config.set("group.instance.id", &kafka.instance_id);
+    }
     config
 }
 
@@ -84,7 +91,8 @@ pub fn check_properties(kafka: &KafkaConfig) -> Result<(), PropertyError> {
 /// How long the group bears a silent member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GroupTimeouts {
-    /// `session.timeout.ms`: without a heartbeat, which a thread of librdkafka sends.
+    /// `session.timeout.ms`: without a heartbeat, which a thread of librdkafka sends. Where the broker assigns
+    /// ([`Assignment::Consumer`]) it has its own, of which [`crate::checks`] sees that it is not longer.
     pub session: Duration,
     /// `max.poll.interval.ms`: without a round of the consumer's loop.
     pub poll: Duration,

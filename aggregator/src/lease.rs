@@ -7,7 +7,10 @@
 //! ([`crate::checks`] says how large that must be).
 //!
 //! The lease is two thirds of `session.timeout.ms`: it ends before Kafka gives the partitions away, and leaves the last
-//! third to an insert that was begun just before its end.
+//! third to an insert that was begun just before its end. With static membership a successor of the same name can
+//! come sooner; what both write is the same, and a pause shorter than the lease is shorter than the window. Looking at
+//! the lease and sending are two steps: a pause between them repeats one insert, which is harmless as long as the
+//! window holds it.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};

@@ -40,6 +40,8 @@ Configuration, with its defaults:
   rejects_topic = \"rum.rejects\"
   snapshots_topic = \"rum.snapshots\" # empty for none
   group = \"sli-aggregator\"
+  instance_id = \"\"                # keeps its partitions through a restart; one for each process
+  assignment = \"cooperative-sticky\" # or range, or consumer (KIP-848)
   [kafka.snapshots]
   interval_records = 500000
   interval_s = 600
@@ -104,9 +106,9 @@ async fn run(config: Config) -> anyhow::Result<()> {
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
-        () = aggregator.ended() => anyhow::bail!("the consumer has ended unexpectedly"),
+        () = aggregator.ended() => {}
     }
-    aggregator.stop().await;
+    aggregator.stop().await?;
     tracing::info!("stopped");
     Ok(())
 }

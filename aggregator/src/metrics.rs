@@ -345,14 +345,14 @@ mod tests {
     #[test]
     fn partitions_that_are_gone_leave_no_gauge() {
         let (metrics, status) = (Metrics::new().unwrap(), Status::default());
-        status.assigned(&[3]);
+        status.given(&[3]);
         let mut partition = PartitionStatus { position: 7, end_offset: Some(9), ..Default::default() };
         partition.gauges.log_time_ms = 1_000;
         status.update(3, partition);
         let text = render(&metrics, &status);
         assert!(text.contains("aggregator_lag_records{partition=\"3\"} 2\n"), "{text}");
         assert!(text.contains("aggregator_lag_seconds{partition=\"3\"} 2.5\n"), "{text}");
-        status.revoked();
+        status.taken(&[3], true);
         let text = render(&metrics, &status);
         assert!(!text.contains("partition=\"3\""), "{text}");
     }
@@ -360,10 +360,10 @@ mod tests {
     #[test]
     fn rebalances_are_counted_once_however_often_somebody_looks() {
         let (metrics, status) = (Metrics::new().unwrap(), Status::default());
-        status.assigned(&[0]);
+        status.given(&[0]);
         render(&metrics, &status);
-        status.assigned(&[0]);
-        status.revoked();
+        status.begun_anew(&[0]);
+        status.taken(&[0], false);
         render(&metrics, &status);
         let text = render(&metrics, &status);
         for what in ["assigned", "begun_anew", "revoked"] {

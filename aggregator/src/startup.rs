@@ -14,7 +14,7 @@ use crate::checks::{self, CheckError};
 use crate::clickhouse::{ClickHouse, ClickHouseError};
 use crate::clock;
 use crate::config::Config;
-use crate::consumer::{self, ConsumerContext, RunningConsumer};
+use crate::consumer::{self, ConsumerContext, ConsumerError, RunningConsumer};
 use crate::control::Control;
 use crate::lease::Lease;
 use crate::metrics::Metrics;
@@ -113,11 +113,15 @@ impl Aggregator {
     }
 
     /// Stops consuming, writes what is queued for a bounded time, and leaves the group.
-    pub async fn stop(self) {
+    ///
+    /// # Errors
+    /// When the consumer had ended by itself.
+    pub async fn stop(self) -> Result<(), ConsumerError> {
         self.consumer.stop();
         self.ended().await;
         self.prober.abort();
         self.admin.stop(true).await;
+        self.consumer.join()
     }
 }
 

@@ -78,12 +78,16 @@ struct Inner {
 
 /// The key of the ping among the failures.
 pub const PING: &str = "";
+const STARTING_POINTS: &str = "the starting points of its partitions";
 
 impl Inner {
     /// Forgets the partitions, and the inserts that were given up with them.
-    fn drop_partitions(&mut self) {
-        self.partitions.clear();
-        self.clickhouse_failures.retain(|what, _| what == PING);
+    fn drop_partitions(&mut self, partitions: &[i32]) {
+        self.partitions.retain(|partition, _| !partitions.contains(partition));
+        // An insert's token begins with topic and partition.
+        let partition = |token: &str| token.split('/').nth(1)?.parse::<i32>().ok();
+        self.clickhouse_failures
+            .retain(|token, _| partition(token).is_none_or(|partition| !partitions.contains(&partition)));
     }
 
     /// Everything that keeps the process from its work, for people.
@@ -109,26 +113,33 @@ impl Inner {
 }
 
 impl Status {
-    /// The group assigned these partitions; they begin when their starting points are known.
-    pub fn assigned(&self, partitions: &[i32]) {
+    /// The group gave these partitions; they begin when their starting points are known.
+    pub fn given(&self, partitions: &[i32]) {
         let mut inner = self.lock();
-        if inner.joined {
-            inner.rebalances.begun_anew += 1;
-        } else {
-            inner.rebalances.assigned += 1;
-        }
+        inner.rebalances.assigned += 1;
         inner.joined = true;
-        inner.drop_partitions();
-        inner.waiting_for = (!partitions.is_empty()).then(|| "the starting points of its partitions".into());
+        if !partitions.is_empty() {
+            inner.waiting_for = Some(STARTING_POINTS.into());
+        }
     }
 
-    /// The partitions were taken away.
-    pub fn revoked(&self) {
+    /// The group took these partitions away; `rejoins` says whether it gives none before everyone has joined again.
+    pub fn taken(&self, partitions: &[i32], rejoins: bool) {
         let mut inner = self.lock();
-        inner.joined = false;
+        inner.joined &= !rejoins;
         inner.rebalances.revoked += 1;
-        inner.waiting_for = None;
-        inner.drop_partitions();
+        inner.drop_partitions(partitions);
+        if inner.partitions.is_empty() {
+            inner.waiting_for = None;
+        }
+    }
+
+    /// The starting points of these partitions are looked up again.
+    pub fn begun_anew(&self, partitions: &[i32]) {
+        let mut inner = self.lock();
+        inner.rebalances.begun_anew += 1;
+        inner.drop_partitions(partitions);
+        inner.waiting_for = Some(STARTING_POINTS.into());
     }
 
     /// How often partitions came and went.
@@ -200,16 +211,31 @@ mod tests {
     fn ready_is_who_owns_partitions_past_their_replay() {
         let status = Status::default();
         assert!(status.readiness().is_err());
-        status.assigned(&[0]);
+        status.given(&[0]);
         assert_eq!(status.readiness(), Err("waits for the starting points of its partitions".into()));
         status.waits_for(None);
         status.update(0, PartitionStatus { position: 4, replay_until: 5, ..PartitionStatus::default() });
         assert_eq!(status.readiness(), Err("partition 0 replays: offset 4 of 5".into()));
         status.update(0, PartitionStatus { position: 5, replay_until: 5, ..PartitionStatus::default() });
         assert_eq!(status.readiness(), Ok(()));
-        status.revoked();
+        status.taken(&[0], true);
         assert_eq!(status.readiness(), Err("the consumer group has not assigned partitions yet".into()));
         assert_eq!(status.rebalances(), Rebalances { assigned: 1, revoked: 1, begun_anew: 0 });
+    }
+
+    #[test]
+    fn partitions_that_stay_are_not_touched_by_those_that_go() {
+        let status = Status::default();
+        status.given(&[0, 1]);
+        status.waits_for(None);
+        for partition in [0, 1] {
+            status.update(partition, PartitionStatus::default());
+            status.clickhouse_failed(&format!("t/{partition}/0-9@1/quality"), "refused", clock::monotonic());
+        }
+        status.taken(&[0], false);
+        assert_eq!(status.lock().partitions.keys().copied().collect::<Vec<_>>(), [1]);
+        assert_eq!(status.lock().clickhouse_failures.keys().collect::<Vec<_>>(), ["t/1/0-9@1/quality"]);
+        assert_eq!(status.readiness(), Ok(()));
     }
 
     #[test]
@@ -217,7 +243,8 @@ mod tests {
         let status = Status::default();
         status.waits_for(Some("kafka and the topic of the log".into()));
         assert_eq!(status.readiness(), Err("waits for kafka and the topic of the log".into()));
-        status.assigned(&[]);
+        status.given(&[1, 2]);
+        status.waits_for(None);
         for partition in [1, 2] {
             status.update(partition, PartitionStatus { replay_until: 5, ..PartitionStatus::default() });
         }
@@ -234,7 +261,7 @@ mod tests {
     #[test]
     fn a_short_gap_of_clickhouse_is_bridged() {
         let status = Status::default();
-        status.assigned(&[]);
+        status.given(&[]);
         let began = clock::monotonic();
         status.clickhouse_failed("token", "refused", began);
         status.clickhouse_failed("token", "refused again", began + CLICKHOUSE_GRACE);

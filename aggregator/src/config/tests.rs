@@ -62,10 +62,7 @@ fn a_bad_value_is_refused_with_file_and_key() {
     check("[kafka]\nsnapshots_topic = 'rum.rejects'", "must be a topic of its own");
     check("[kafka]\nsnapshots_topic = 'a b'", "kafka.snapshots_topic = \"a b\": want a name");
     check("[kafka.snapshots]\ninterval_s = 0", "kafka.snapshots.interval_s = \"0\": want 1 or more");
-    check(
-        "[kafka.snapshots]\ninterval_records = -1",
-        "kafka.snapshots.interval_records: invalid value",
-    );
+    check("[kafka.snapshots]\ninterval_records = -1", "kafka.snapshots.interval_records: invalid value");
     check("[kafka.properties]\n\"group.id\" = 'x'", "kafka.properties = \"group.id\": is set by");
     check("[clickhouse]\nurl = 'localhost'", "clickhouse.url = \"localhost\": want http://host:port");
     check("[clickhouse]\nurl = 'https://u:s3cret@h'", "clickhouse.url = \"…\": user and password have keys");

@@ -9,7 +9,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaRespErr;
 
-use super::{Event, gives, numbers};
+use super::{Event, membership};
 use crate::kafka;
 
 /// The consumer of the log.
@@ -43,11 +43,12 @@ impl ConsumerContext for LogContext {
         code: RDKafkaRespErr,
         partitions: &mut TopicPartitionList,
     ) {
-        // Partitions are taken for real when it is known where they go on; until then none is read.
-        let (done, event) = if gives(code) {
-            (consumer.assign(&TopicPartitionList::new()), Event::Assigned(numbers(partitions)))
+        let numbers = numbers(partitions);
+        let (done, event) = if code == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
+            (membership::acknowledge(consumer), Event::Given(numbers))
         } else {
-            (consumer.unassign(), Event::Revoked)
+            let lost = consumer.assignment_lost();
+            (membership::give_back(consumer, partitions), Event::Taken { partitions: numbers, lost })
         };
         if let Err(error) = done {
             tracing::warn!(%error, "rebalance was not acknowledged");
@@ -55,4 +56,11 @@ impl ConsumerContext for LogContext {
         // The receiver is gone when the loop has ended; then the client is being closed.
         let _ = self.events.send(event);
     }
+}
+
+/// Partitions of a rebalance, in order.
+fn numbers(list: &TopicPartitionList) -> Vec<i32> {
+    let mut numbers: Vec<_> = list.elements().iter().map(|element| element.partition()).collect();
+    numbers.sort_unstable();
+    numbers
 }

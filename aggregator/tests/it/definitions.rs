@@ -46,7 +46,7 @@ async fn a_set_reaches_every_partition_and_only_from_who_may() {
         stand.row(&query).await["found"] == 1
     })
     .await;
-    aggregator.stop().await;
+    aggregator.stop().await.unwrap();
 
     let kafka = KafkaConfig { topic: stand.topic.clone(), ..stand.config().kafka };
     let mut lines = Vec::new();

@@ -19,7 +19,7 @@ async fn an_insert_whose_answer_is_lost_counts_once() {
     let aggregator = Aggregator::start(config).await.unwrap();
     stand.produce_sessions(0..500).await;
     stand.wait_for_sessions(500).await;
-    aggregator.stop().await;
+    aggregator.stop().await.unwrap();
     stand.check_sessions(500).await;
     let swallowed = proxy.swallowed();
     for table in ["journey_minutes", "objective_hours", "quality", "batches", "definitions"] {
@@ -52,7 +52,7 @@ async fn while_clickhouse_is_away_reading_pauses_and_nothing_is_lost() {
     proxy.refuse(false);
     stand.wait_for_sessions(400).await;
     wait_for("ready again", async || get(admin, "/readyz").await.0 == 200).await;
-    aggregator.stop().await;
+    aggregator.stop().await.unwrap();
     stand.check_sessions(400).await;
 }
 
@@ -69,6 +69,8 @@ impl Process {
             .env("AGGREGATOR_KAFKA__REJECTS_TOPIC", &config.kafka.rejects_topic)
             .env("AGGREGATOR_KAFKA__SNAPSHOTS_TOPIC", &config.kafka.snapshots_topic)
             .env("AGGREGATOR_KAFKA__GROUP", &config.kafka.group)
+            .env("AGGREGATOR_KAFKA__INSTANCE_ID", &config.kafka.instance_id)
+            .env("AGGREGATOR_KAFKA__ASSIGNMENT", config.kafka.assignment.name())
             .env("AGGREGATOR_CLICKHOUSE__URL", &config.clickhouse.url)
             .env("AGGREGATOR_CLICKHOUSE__PASSWORD", config.clickhouse.password.expose())
             .stdin(Stdio::null());

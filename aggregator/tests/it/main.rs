@@ -3,6 +3,7 @@
 
 mod definitions;
 mod exactly_once;
+mod membership;
 mod proxy;
 mod refusals;
 mod rejects;

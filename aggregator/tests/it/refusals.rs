@@ -58,5 +58,5 @@ async fn a_set_that_the_tables_cannot_bear_is_not_activated() {
     assert_eq!(answer.status().as_u16(), 409);
     let sentence = answer.text().await.unwrap();
     assert!(sentence.contains("a batch each 1 ms or 200000 records"), "{sentence}");
-    aggregator.stop().await;
+    aggregator.stop().await.unwrap();
 }

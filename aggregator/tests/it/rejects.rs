@@ -29,7 +29,7 @@ async fn damaged_records_are_kept_with_their_reason() {
         text.lines().filter(|line| line.starts_with("aggregator_rejects_total{kept=\"true\"")).count() == 3
     })
     .await;
-    aggregator.stop().await;
+    aggregator.stop().await.unwrap();
 
     let undecodable = stand
         .row("SELECT sum(reasons['undecodable']) AS records FROM sli.batches WHERE topic = '{topic}'")

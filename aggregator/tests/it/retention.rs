@@ -50,7 +50,7 @@ async fn what_the_log_lost_is_said_and_the_rest_is_counted() {
     let aggregator = Aggregator::start(stand.config()).await.unwrap();
     stand.produce_sessions(0..100).await;
     stand.wait_for_sessions(100).await;
-    aggregator.stop().await;
+    aggregator.stop().await.unwrap();
 
     let next_offsets = stand
         .row(
@@ -84,7 +84,7 @@ async fn what_the_log_lost_is_said_and_the_rest_is_counted() {
     ] {
         assert!(metrics.contains(line), "no {line} in {metrics}");
     }
-    aggregator.stop().await;
+    aggregator.stop().await.unwrap();
 
     let audit = stand
         .row(
@@ -118,7 +118,7 @@ async fn a_start_waits_for_clickhouse_and_says_so() {
     let aggregator = starting.await.unwrap().unwrap();
     stand.wait_for_sessions(50).await;
     wait_for("ready", async || get(admin, "/readyz").await.0 == 200).await;
-    aggregator.stop().await;
+    aggregator.stop().await.unwrap();
 }
 
 /// An address that was free a moment ago, known before the server listens.

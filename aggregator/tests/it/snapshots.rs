@@ -105,7 +105,7 @@ async fn killed_and_restarted(name: &str, fate: Fate, began_ms: i64) -> (Picture
     wait_for("both halves", async || records(&stand).await["counted"] == expected).await;
     wait_for("settled attempts", async || attempts(&stand).await["attempts"] == SESSIONS).await;
     let (_, metrics) = get(aggregator.admin_address(), "/metrics").await;
-    aggregator.stop().await;
+    aggregator.stop().await.unwrap();
     let gaps = stand.row("SELECT count() AS gaps FROM sli.audit WHERE topic = '{topic}'").await;
     assert_eq!(gaps["gaps"], 0, "{name}");
     (Picture { attempts: attempts(&stand).await, records: records(&stand).await }, metrics)

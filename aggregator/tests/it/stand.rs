@@ -126,7 +126,6 @@ impl Stand {
                 password: PASSWORD.into(),
                 ..ClickHouseConfig::default()
             },
-            ..Config::default()
         }
     }
 
