@@ -17,6 +17,8 @@ mod exception;
 pub mod faro;
 #[cfg(test)]
 mod fixture;
+#[cfg(test)]
+mod laws;
 pub mod native;
 pub mod network_errors;
 pub mod otlp;

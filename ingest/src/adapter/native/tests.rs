@@ -1,5 +1,4 @@
 use super::*;
-use crate::adapter::Format;
 use crate::adapter::fixture::{apps, client, request};
 use crate::admission::WEIGHT_MAX;
 use proptest::prelude::*;
@@ -162,15 +161,6 @@ fn native_apps_have_a_system_without_a_user_agent() {
 }
 
 proptest! {
-    #[test]
-    fn any_bytes_are_answered(body in proptest::collection::vec(any::<u8>(), 0..400)) {
-        let (apps, client) = (apps(), client());
-        for format in Format::ALL {
-            let request = Request { write_key: Some("web-key"), ..request(&body, &apps, &client) };
-            let _ = format.adapt(&request);
-        }
-    }
-
     #[test]
     fn any_event_is_accepted_or_rejected_and_its_record_can_be_read(
         name in ".{0,300}",
