@@ -12,6 +12,7 @@ use deploy::stack::{Stack, StackOptions};
 use crate::pipeline::{lines, until};
 
 mod browser;
+mod jvm;
 mod measured;
 mod snippets;
 

@@ -18,11 +18,14 @@ const CHROMIUM: &str = "/usr/bin/chromium";
 const PATIENCE: Duration = Duration::from_secs(180);
 /// Wall clocks tell whole milliseconds, at both ends.
 const WALL_CLOCK_MS: f64 = 2.0;
+/// Two clocks around one call, one within the other.
+const AROUND_A_CALL_MS: f64 = 2.0;
 /// Values are kept in ten-thousandths.
 const EXACT: f64 = 0.000_1;
 
 /// SDKs that are played: their pages and the pages of `docs/connect` that they are connected by.
-const SDKS: [(&str, &str); 2] = [("faro", "faro"), ("vitals", "web-vitals")];
+const SDKS: [(&str, &str); 4] =
+    [("faro", "faro"), ("vitals", "web-vitals"), ("otel", "opentelemetry-web"), ("boomerang", "boomerang")];
 
 /// What each learner did with an SDK that tells of everything.
 const JOURNEYS: [&str; 7] = [
@@ -49,6 +52,8 @@ async fn pages_count_as_they_were_played() {
     }
     faro(&stack, &visits["faro"]).await;
     web_vitals_and_native(&stack, &visits["vitals"]).await;
+    opentelemetry(&stack, &visits["otel"]).await;
+    boomerang(&stack, &visits["boomerang"]).await;
     drop(browser);
     assert_eq!(lines(&stack, "SELECT * FROM sli.audit").await, [""; 0]);
     stack.stop().await;
@@ -66,7 +71,9 @@ async fn faro(stack: &Stack, visit: &Visit) {
         let load_ms = (page.load.dom_complete - page.load.fetch_start).round();
         assert_equal(&format!("page load of {}", page.route()), found, vec![load_ms], EXACT);
     }
-    check_calls(stack, "faro", visit, f64::round, EXACT).await;
+    let calls = visit.calls().into_iter();
+    let rounded = calls.map(|(route, ms)| (route, ms.into_iter().map(f64::round).collect()));
+    check_calls(stack, "faro", rounded.collect(), EXACT).await;
 }
 
 async fn web_vitals_and_native(stack: &Stack, visit: &Visit) {
@@ -75,8 +82,43 @@ async fn web_vitals_and_native(stack: &Stack, visit: &Visit) {
     until(stack, &counts_of("vitals"), &sorted(expect, &vitals)).await;
     check_vitals(stack, "vitals", visit).await;
     check_latencies(stack, "vitals", visit).await;
-    // The page's own clock starts before `fetch` and ends when the answer's head is there.
-    check_calls(stack, "vitals", visit, |ms| ms, 20.0).await;
+    check_calls(stack, "vitals", visit.told_calls(), AROUND_A_CALL_MS).await;
+}
+
+async fn opentelemetry(stack: &Stack, visit: &Visit) {
+    let vitals = vital_counts();
+    let expect: Vec<&str> = JOURNEYS.iter().copied().chain(PAGE_LOADS).chain([ACTIONS, WATCHED]).collect();
+    until(stack, &counts_of("otel"), &sorted(expect, &vitals)).await;
+    check_vitals(stack, "otel", visit).await;
+    check_latencies(stack, "otel", visit).await;
+    for page in &visit.pages {
+        let found = values(stack, "otel", "page-load", &page.route()).await;
+        assert_equal(&format!("page load of {}", page.route()), found, vec![page.load.duration], EXACT);
+    }
+    check_calls(stack, "otel", visit.told_calls(), EXACT).await;
+}
+
+async fn boomerang(stack: &Stack, visit: &Visit) {
+    let counts = format!(
+        "SELECT * FROM ({}) WHERE journey NOT LIKE 'web-vital-%' AND journey != 'error-free-sessions'",
+        counts_of("boomerang")
+    );
+    let expect = [&JOURNEYS[2..5], &PAGE_LOADS].concat();
+    until(stack, &counts, &expect).await;
+    check_calls(stack, "boomerang", visit.told_calls(), EXACT).await;
+    let found = values(stack, "boomerang", "find-term", "").await;
+    assert_equal("boomerang: find-term", found, visit.latencies("find-term"), WALL_CLOCK_MS);
+    for page in &visit.pages {
+        let found = values(stack, "boomerang", "page-load", &page.route()).await;
+        assert_equal("boomerang: page load", found, vec![page.load.duration], WALL_CLOCK_MS);
+        // It tells of a paint if the load ends after it, and of whole milliseconds.
+        for name in ["FCP", "LCP", "INP", "TTFB"] {
+            let journey = format!("web-vital-{}", name.to_lowercase());
+            let found = values(stack, "boomerang", &journey, &page.route()).await;
+            let expect = vec![page.vitals[name].floor(); found.len().min(1)];
+            assert_equal(&format!("boomerang: {name} of {}", page.route()), found, expect, 1.0);
+        }
+    }
 }
 
 /// A metric of every name for both pages.
@@ -118,12 +160,7 @@ async fn check_latencies(stack: &Stack, app: &str, visit: &Visit) {
     until(stack, &fast, &[&format!("2 {late}")]).await;
 }
 
-async fn check_calls(stack: &Stack, app: &str, visit: &Visit, as_told: impl Fn(f64) -> f64, tolerance: f64) {
-    let mut by_route: BTreeMap<String, Vec<f64>> = BTreeMap::new();
-    // A failed call has no latency.
-    for (route, call) in visit.calls().filter(|(_, call)| call.status == 200) {
-        by_route.entry(route).or_default().push(as_told(call.ms));
-    }
+async fn check_calls(stack: &Stack, app: &str, by_route: BTreeMap<String, Vec<f64>>, tolerance: f64) {
     for (route, expect) in by_route {
         let found = values(stack, app, "http-calls", &route).await;
         assert_equal(&format!("{app}: calls of {route}"), found, expect, tolerance);

@@ -13,6 +13,8 @@ pub(super) struct Visit {
     pub(super) played: Vec<Played>,
     /// Names of the errors that nobody caught.
     pub(super) errors: Vec<String>,
+    /// Calls as the SDK told of them, where it measures them itself.
+    told: Vec<Call>,
 }
 
 /// What a page saw when it was left.
@@ -21,7 +23,7 @@ pub(super) struct Page {
     path: String,
     /// By name, in ms; a score for CLS.
     pub(super) vitals: BTreeMap<String, f64>,
-    pub(super) calls: Vec<Call>,
+    calls: Vec<Call>,
     pub(super) load: Load,
 }
 
@@ -29,8 +31,8 @@ pub(super) struct Page {
 #[derive(Debug, Deserialize)]
 pub(super) struct Call {
     path: String,
-    pub(super) status: u16,
-    pub(super) ms: f64,
+    status: u16,
+    ms: f64,
 }
 
 /// The browser's navigation entry, ms since the navigation.
@@ -38,6 +40,8 @@ pub(super) struct Call {
 pub(super) struct Load {
     pub(super) dom_complete: f64,
     pub(super) fetch_start: f64,
+    /// To the end of the load event.
+    pub(super) duration: f64,
 }
 
 /// A journey that was played.
@@ -53,9 +57,14 @@ impl Visit {
         self.played.iter().filter(|played| played.journey == journey).filter_map(|played| played.ms).collect()
     }
 
-    /// Calls with the routes that the app's templates give them.
-    pub(super) fn calls(&self) -> impl Iterator<Item = (String, &Call)> {
-        self.pages.iter().flat_map(|page| &page.calls).map(|call| (route(&call.path), call))
+    /// Calls that were answered well, by the browser: their durations with their routes.
+    pub(super) fn calls(&self) -> BTreeMap<String, Vec<f64>> {
+        by_route(self.pages.iter().flat_map(|page| &page.calls))
+    }
+
+    /// Calls that were answered well, by the SDK.
+    pub(super) fn told_calls(&self) -> BTreeMap<String, Vec<f64>> {
+        by_route(&self.told)
     }
 }
 
@@ -63,6 +72,15 @@ impl Page {
     pub(super) fn route(&self) -> String {
         route(&self.path)
     }
+}
+
+fn by_route<'a>(calls: impl IntoIterator<Item = &'a Call>) -> BTreeMap<String, Vec<f64>> {
+    let mut found: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+    // A failed call has no latency.
+    for call in calls.into_iter().filter(|call| call.status == 200) {
+        found.entry(route(&call.path)).or_default().push(call.ms);
+    }
+    found
 }
 
 /// The last segment of a path that goes deeper than its collection is a name.
