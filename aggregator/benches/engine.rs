@@ -3,7 +3,7 @@
 
 use std::hint::black_box;
 
-use aggregator::engine::{Engine, LogRecord};
+use aggregator::engine::{Engine, LogRecord, Resume};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use schema::beacon::{Beacon, Event, TimeMethod};
 use schema::definition::{EngineSettings, load};
@@ -134,7 +134,7 @@ fn cost_of_an_event(criterion: &mut Criterion) {
     });
     group.bench_function("engine: decode, attempts, cells, rows", |bencher| {
         bencher.iter(|| {
-            let mut engine = Engine::new("rum.beacons".into(), 0, None);
+            let mut engine = Engine::new("rum.beacons".into(), 0, Resume::default());
             engine.record(LogRecord { offset: 0, append_ms: T0, key: b"", payload: &activation });
             for (offset, (key, append_ms, payload)) in records.iter().enumerate() {
                 let record = LogRecord {

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use aggregator::clock;
 use aggregator::config::KafkaConfig;
 use aggregator::consumer::drain;
-use aggregator::engine::Engine;
+use aggregator::engine::{Engine, Resume};
 use anyhow::{Context, bail};
 use comfy_table::{Table, presets};
 use deploy::executable::Executables;
@@ -62,7 +62,7 @@ fn read(mode: &str, brokers: &str) -> anyhow::Result<()> {
         ..KafkaConfig::default()
     };
     let mut engines: Vec<_> =
-        (0..PARTITIONS).map(|partition| Engine::new(TOPIC.into(), partition, None)).collect();
+        (0..PARTITIONS).map(|partition| Engine::new(TOPIC.into(), partition, Resume::default())).collect();
     let (mut bytes, mut rows) = (0, 0);
     let records = drain(&kafka, |partition, record| match mode {
         "bare drain" => bytes += record.payload.len(),

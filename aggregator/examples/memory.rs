@@ -6,7 +6,7 @@
 
 #![expect(clippy::print_stdout, reason = "prints its tables")]
 
-use aggregator::engine::{Engine, LogRecord};
+use aggregator::engine::{Engine, LogRecord, Resume};
 use anyhow::Context;
 use comfy_table::{Table, presets};
 use schema::beacon::{Beacon, Event, TimeMethod};
@@ -96,7 +96,7 @@ impl Log {
     fn new() -> anyhow::Result<Self> {
         let files = FILES.map(|(path, text)| (path.to_owned(), text.to_owned()));
         let set = load(&files, EngineSettings::default())?;
-        let mut log = Self { engine: Engine::new("memory".into(), 0, None), next_offset: 0 };
+        let mut log = Self { engine: Engine::new("memory".into(), 0, Resume::default()), next_offset: 0 };
         log.append(T0, "", &encode_definitions(&set));
         Ok(log)
     }

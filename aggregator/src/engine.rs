@@ -64,8 +64,8 @@ pub struct LogRecord<'a> {
     pub payload: &'a [u8],
 }
 
-/// Where a partition goes on, from its last row in `sli.batches`.
-#[derive(Debug, Clone)]
+/// Where a partition goes on, from its last row in `sli.batches`. The default is the beginning of a log.
+#[derive(Debug, Clone, Default)]
 pub struct Resume {
     /// First offset to read again.
     pub replay_from: i64,
@@ -122,7 +122,7 @@ pub struct Engine {
     plan: Option<Plan>,
     without_definitions: EngineSettings,
     log_time_ms: i64,
-    position: Option<i64>,
+    position: i64,
     emit_from: i64,
     pools: Pools,
     sessions: Sessions,
@@ -143,39 +143,33 @@ struct OpenBatch {
 }
 
 impl Engine {
-    /// An engine at the beginning of the log, or at `resume.replay_from` when there is something to resume.
-    pub fn new(topic: String, partition: i32, resume: Option<Resume>) -> Self {
-        let mut engine = Self {
+    /// An engine at `resume.replay_from`.
+    pub fn new(topic: String, partition: i32, resume: Resume) -> Self {
+        let mut pools = Pools::default();
+        Self {
             topic,
             partition,
-            plan: None,
+            plan: resume.replay_definitions.map(|set| Plan::new(set, &mut pools.texts)),
             without_definitions: EngineSettings::default(),
-            log_time_ms: 0,
-            position: None,
-            emit_from: i64::MIN,
-            pools: Pools::default(),
+            log_time_ms: resume.replay_log_time_ms,
+            position: resume.replay_from,
+            emit_from: resume.next_offset,
+            pools,
             sessions: Sessions::default(),
             open: OpenBatch::default(),
             cells: Cells::default(),
             snapshot_wanted: false,
-        };
-        if let Some(resume) = resume {
-            engine.plan = resume.replay_definitions.map(|set| Plan::new(set, &mut engine.pools.texts));
-            engine.log_time_ms = resume.replay_log_time_ms;
-            engine.position = Some(resume.replay_from);
-            engine.emit_from = resume.next_offset;
         }
-        engine
     }
 
-    /// The offset that is expected next; `None` before the first record of a log without history.
-    pub fn position(&self) -> Option<i64> {
+    /// The offset that is expected next.
+    pub fn position(&self) -> i64 {
         self.position
     }
 
     /// Whether the next record only rebuilds state: its batch was written before.
     pub fn is_replaying(&self) -> bool {
-        self.position.is_some_and(|position| position < self.emit_from)
+        self.position < self.emit_from
     }
 
     /// Sizes of the state.
@@ -198,11 +192,11 @@ impl Engine {
     ///
     /// A batch that ends does so *before* this record, which belongs to the next one.
     pub fn record(&mut self, record: LogRecord<'_>) -> Outcome {
-        if self.position.is_some_and(|position| record.offset < position) {
+        if record.offset < self.position {
             return Outcome::default();
         }
         if self.is_replaying() && record.offset >= self.emit_from {
-            self.position = Some(self.emit_from);
+            self.position = self.emit_from;
         }
         let replaying = self.is_replaying();
         let decoded = Record::decode(record.payload);
@@ -211,9 +205,9 @@ impl Engine {
 
         let mut outcome = Outcome::default();
         if !replaying && self.cut_is_due(log_time_ms, matches!(decoded, Ok(Record::Definitions(_)))) {
-            outcome.batch = self.cut();
-            if outcome.batch.is_some() && std::mem::take(&mut self.snapshot_wanted) {
-                outcome.snapshot = self.snapshot();
+            outcome.batch = Some(self.cut());
+            if std::mem::take(&mut self.snapshot_wanted) {
+                outcome.snapshot = Some(self.snapshot());
             }
         }
         self.open_for(record.offset, log_time_ms);
@@ -234,7 +228,7 @@ impl Engine {
                 });
             }
         }
-        self.position = Some(record.offset + 1);
+        self.position = record.offset + 1;
         if replaying {
             self.cells.clear();
             self.open = OpenBatch::default();
@@ -259,7 +253,7 @@ impl Engine {
 
     /// Counts the record's offset, and those that are missing before it, into the open batch.
     fn open_for(&mut self, offset: i64, log_time_ms: i64) {
-        let expected = self.position.unwrap_or(offset);
+        let expected = self.position;
         let interval = log_time_ms.div_euclid(self.settings().flush_interval_ms);
         if self.open.records == 0 {
             self.open.first_offset = expected;
@@ -305,8 +299,8 @@ impl Engine {
     }
 
     /// Ends the open batch before the record at [`Engine::position`].
-    fn cut(&mut self) -> Option<Batch> {
-        let next_offset = self.position?;
+    fn cut(&mut self) -> Batch {
+        let next_offset = self.position;
         let open = std::mem::take(&mut self.open);
         let cells = std::mem::take(&mut self.cells);
         let replay = self.sessions.replay_point().unwrap_or_else(|| ReplayPoint {
@@ -316,7 +310,7 @@ impl Engine {
         });
         let batch = batch::build(self, open, &cells, next_offset, replay);
         self.pools.drop_unused(self.log_time_ms);
-        Some(batch)
+        batch
     }
 }
 

@@ -363,7 +363,7 @@ mod tests {
         status.given(&[0]);
         render(&metrics, &status);
         status.begun_anew(&[0]);
-        status.taken(&[0], false);
+        status.taken(&[0], true);
         render(&metrics, &status);
         let text = render(&metrics, &status);
         for what in ["assigned", "begun_anew", "revoked"] {

@@ -97,10 +97,10 @@ pub async fn find_start<C: ConsumerContext + 'static>(
         };
         let held = Held { low, high, newer };
         let beginning = decide(last.as_ref(), held, None);
-        if !beginning.kind.is_loss() || doubted == last {
+        if !beginning.kind.is_loss() || doubted.as_ref() == Some(&last) {
             break (last, held, beginning);
         }
-        doubted = last;
+        doubted = Some(last);
     };
     let found = match (snapshots, &last, without.kind) {
         (Some(snapshots), Some(last), StartKind::Resumed | StartKind::StateIncomplete) => {
@@ -114,7 +114,6 @@ pub async fn find_start<C: ConsumerContext + 'static>(
     let Beginning { offset, kind, state } = decide(last.as_ref(), held, mark);
     let from_snapshot = matches!(state, State::Snapshot { .. });
     let (next_offset, log_time_ms, engine) = match state {
-        State::Nothing => (offset, 0, Engine::new(topic.into(), partition, None)),
         State::Snapshot { mark, next_offset } => {
             let engine = restored.ok_or(ProgressError::Interrupted(partition))?;
             (next_offset, mark.log_time_ms, engine)
@@ -126,7 +125,7 @@ pub async fn find_start<C: ConsumerContext + 'static>(
                 replay_definitions: definitions(clickhouse, &definition_set).await?,
                 next_offset,
             };
-            (next_offset, log_time_ms, Engine::new(topic.into(), partition, Some(resume)))
+            (next_offset, log_time_ms, Engine::new(topic.into(), partition, resume))
         }
     };
     let snapshot_slot = found.next_slot;

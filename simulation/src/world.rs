@@ -198,7 +198,7 @@ struct World<'s> {
     /// Inserts that the database works on, by number.
     under_way: BTreeMap<u64, Sent>,
     /// Snapshots by partition and generation of its log, in the order of their writing.
-    snapshots: BTreeMap<(i32, u64), Vec<Snapshot>>,
+    snapshots: BTreeMap<i32, Vec<Snapshot>>,
     /// When snapshots are made, and which are found.
     snapshot_dice: Dice,
     /// Damaged snapshots that were taken for good ones.

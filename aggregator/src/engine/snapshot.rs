@@ -62,8 +62,8 @@ pub enum SnapshotError {
 
 impl Engine {
     /// The state at the cut that has just been made.
-    pub(super) fn snapshot(&self) -> Option<Snapshot> {
-        let next_offset = self.position?;
+    pub(super) fn snapshot(&self) -> Snapshot {
+        let next_offset = self.position;
         let mut bytes = vec![0; 8];
         bytes.put(u64::from(ENGINE_VERSION));
         bytes.put(LAYOUT_VERSION);
@@ -85,7 +85,7 @@ impl Engine {
         }
         let checksum = xxh3_64(&bytes[8..]);
         bytes[..8].copy_from_slice(&checksum.to_le_bytes());
-        Some(Snapshot { next_offset, log_time_ms: self.log_time_ms, bytes })
+        Snapshot { next_offset, log_time_ms: self.log_time_ms, bytes }
     }
 
     /// The engine as it was at the snapshot's cut. It expects the records from there on, and writes batches from
@@ -131,7 +131,7 @@ impl Engine {
             replay_definitions: None,
             next_offset,
         };
-        let mut engine = Self::new(topic, partition, Some(resume));
+        let mut engine = Self::new(topic, partition, resume);
         engine.pools = Pools::read(&mut from);
         from.check()?;
         engine.plan = definitions.map(|set| Plan::new(set, &mut engine.pools.texts));

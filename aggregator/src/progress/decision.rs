@@ -3,8 +3,9 @@
 
 use serde::Deserialize;
 
-/// What a partition's last batch says; the columns of `sli.batches` of the same names.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+/// What a partition's last batch says; the columns of `sli.batches` of the same names. The default is what stands
+/// before the first one.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub struct LastBatch {
     /// Offset after its range.
     pub next_offset: i64,
@@ -55,8 +56,6 @@ pub struct Beginning {
 /// What the engine begins with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
-    /// Nothing: no batch was ever written.
-    Nothing,
     /// The snapshot; records before `next_offset` only bring it up to the last batch.
     Snapshot {
         /// Its place.
@@ -77,10 +76,22 @@ pub enum State {
     },
 }
 
+impl State {
+    /// What the state after `last` needs.
+    fn replay(last: &LastBatch) -> Self {
+        Self::Replay {
+            replay_from: last.replay_from,
+            log_time_ms: last.replay_log_time_ms,
+            definition_set: last.replay_definition_set.clone(),
+            next_offset: last.next_offset,
+        }
+    }
+}
+
 /// How a partition starts; all but the first two mean that something was lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StartKind {
-    /// No batch was ever written.
+    /// No batch was ever written, and nothing was deleted.
     Fresh,
     /// Everything that is needed is there.
     Resumed,
@@ -138,7 +149,9 @@ impl Misfit {
 /// Decides where a partition begins.
 pub fn decide(last: Option<&LastBatch>, held: Held, snapshot: Option<Mark>) -> Beginning {
     let Some(last) = last else {
-        return Beginning { offset: held.low, kind: StartKind::Fresh, state: State::Nothing };
+        // What was deleted before anybody counted it is lost as well.
+        let kind = if held.low > 0 { StartKind::RecordsLost } else { StartKind::Fresh };
+        return Beginning { offset: held.low, kind, state: State::replay(&LastBatch::default()) };
     };
     let snapshot = snapshot.filter(|mark| judge(last, held, *mark).is_ok());
     let kind = kind_of(last, held, snapshot);
@@ -155,15 +168,7 @@ pub fn decide(last: Option<&LastBatch>, held: Held, snapshot: Option<Mark>) -> B
             (offset, state)
         }
         (_, Some(mark)) => (mark.next_offset, State::Snapshot { mark, next_offset: last.next_offset }),
-        (_, None) => {
-            let state = State::Replay {
-                replay_from: last.replay_from,
-                log_time_ms: last.replay_log_time_ms,
-                definition_set: last.replay_definition_set.clone(),
-                next_offset: last.next_offset,
-            };
-            (last.replay_from.max(held.low), state)
-        }
+        (_, None) => (last.replay_from.max(held.low), State::replay(last)),
     };
     Beginning { offset, kind, state }
 }
@@ -231,8 +236,17 @@ mod tests {
         check(101, 500, StartKind::RecordsLost, 101);
         check(0, 99, StartKind::WentBack, 99);
         check(0, 0, StartKind::WentBack, 0);
-        let fresh = decide(None, held(7, 9), NO_SNAPSHOT);
-        assert_eq!(fresh, Beginning { offset: 7, kind: StartKind::Fresh, state: State::Nothing });
+    }
+
+    #[test]
+    fn before_the_first_batch_all_of_the_log_is_to_be_counted() {
+        let state = State::replay(&LastBatch::default());
+        let check = |low, expect| {
+            let beginning = decide(None, held(low, 9), NO_SNAPSHOT);
+            assert_eq!(beginning, Beginning { offset: low, kind: expect, state: state.clone() });
+        };
+        check(0, StartKind::Fresh);
+        check(7, StartKind::RecordsLost);
     }
 
     #[test]

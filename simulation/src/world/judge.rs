@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use aggregator::engine::{Batch, Engine};
+use aggregator::engine::{Batch, Engine, Resume};
 use aggregator::writer::inserts::{Inserts, of_batch};
 
 use super::{Report, Stats, TOPIC, World};
@@ -114,7 +114,7 @@ impl World<'_> {
 
 /// The batches of one owner to whom nothing happens.
 fn undisturbed(log: &PartitionLog, partition: i32) -> Vec<Batch> {
-    let mut engine = Engine::new(TOPIC.to_owned(), partition, None);
+    let mut engine = Engine::new(TOPIC.to_owned(), partition, Resume::default());
     log.entries.iter().filter_map(|entry| engine.record(entry.record()).batch).collect()
 }
 

@@ -2,15 +2,14 @@
 //! `consumer.rs` and `lease.rs`; the engine is the real one. Where partitions go on is in [`super::start`].
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
 
 use super::start::Start;
 use super::writer::{Work, Writer};
-use super::{Event, TOPIC, World, is_broken};
+use super::{Event, World, is_broken};
 use crate::broken::Broken;
 use crate::dice::Dice;
 use aggregator::engine::{Engine, LogRecord};
-use schema::rows::BatchRow;
+use aggregator::progress::LastBatch;
 
 /// How far the clock of a process is off, ms, where something goes by that clock.
 const CLOCK_OFF_MS: i64 = 700;
@@ -37,7 +36,7 @@ pub(super) struct Process {
     /// What the lookup of this assignment has found so far.
     pub(super) starts: Vec<Start>,
     /// Row of the last answer, by which a loss is believed or not.
-    pub(super) doubted: Option<Arc<BatchRow>>,
+    pub(super) doubted: Option<Option<LastBatch>>,
     inbox: VecDeque<Message>,
     pub(super) partitions: BTreeMap<i32, Partition>,
     writers: u64,
@@ -242,27 +241,16 @@ impl World<'_> {
 
     fn begin_partition(&mut self, aggregator: usize, start: Start) {
         let now_ms = self.now_ms;
-        let Start { partition, mut offset, generation, resume, kind } = start;
-        let restored = resume.as_ref().and_then(|resume| self.restore(partition, generation, resume));
-        if let Some(engine) = &restored {
-            offset = engine.position().unwrap_or(offset);
-            self.stats.restored += 1;
-        }
-        if restored.is_some() && is_broken(self.scenario, Broken::SnapshotOfOtherCut) {
-            offset = resume.as_ref().map_or(offset, |resume| resume.next_offset);
-        }
-        self.say(|| match &resume {
-            Some(resume) => format!(
-                "aggregator {aggregator} begins partition {partition} at {offset}, new from {} ({kind:?})",
-                resume.next_offset
-            ),
-            None => format!("aggregator {aggregator} begins partition {partition} at {offset}"),
+        let Start { partition, offset, generation, next_offset, engine, kind } = start;
+        self.say(|| {
+            let kind = kind.as_str();
+            format!("aggregator {aggregator} begins partition {partition} at {offset}, new from {next_offset} ({kind})")
         });
         let process = &mut self.processes[aggregator];
         process.writers += 1;
         let number = process.incarnation << 32 | process.writers;
         let begun = Partition {
-            engine: restored.unwrap_or_else(|| Engine::new(TOPIC.to_owned(), partition, resume)),
+            engine,
             position: offset,
             generation,
             waiting: VecDeque::new(),
@@ -320,7 +308,7 @@ impl World<'_> {
             }
             let outcome = owned.engine.record(record);
             if let Some(snapshot) = outcome.snapshot {
-                self.snapshots.entry((partition, owned.generation)).or_default().push(snapshot);
+                self.snapshots.entry(partition).or_default().push(snapshot);
             }
             if let Some(batch) = outcome.batch {
                 owned.waiting.push_back(Work::new(&batch, self.scenario, &mut process.dice));

@@ -1,10 +1,10 @@
-//! Where a partition goes on: the last row of `batches` against what the log still holds. Mirrors the aggregator's
-//! `progress.rs`: the log is asked first, then the database. That something was lost is believed only when a second
-//! look finds the same row.
+//! Where a partition goes on: the aggregator's own decision, asked as its edges ask: the log first, then the database.
+//! That something was lost is believed only when a second look finds the same row.
 
 use std::sync::Arc;
 
-use aggregator::engine::{Engine, Resume};
+use aggregator::engine::{Engine, Resume, Snapshot};
+use aggregator::progress::{self, Beginning, LastBatch, Mark, StartKind, State};
 use schema::definition::DefinitionSet;
 use schema::rows::BatchRow;
 
@@ -26,48 +26,15 @@ pub(super) struct Held {
     pub(super) generation: u64,
 }
 
-/// Where a partition is read from, and what its engine resumes.
-#[derive(Debug, Clone)]
+/// Where a partition is read from, and its engine.
+#[derive(Debug)]
 pub(super) struct Start {
     pub(super) partition: i32,
     pub(super) offset: i64,
     pub(super) generation: u64,
-    pub(super) resume: Option<Resume>,
+    pub(super) next_offset: i64,
+    pub(super) engine: Engine,
     pub(super) kind: StartKind,
-}
-
-/// How a partition starts; all but the first two mean that something was lost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum StartKind {
-    Fresh,
-    Resumed,
-    StateIncomplete,
-    RecordsLost,
-    WentBack,
-}
-
-impl StartKind {
-    /// Whether an operator hears of it.
-    pub(super) fn is_loud(self) -> bool {
-        match self {
-            Self::Fresh | Self::Resumed => false,
-            Self::StateIncomplete | Self::RecordsLost | Self::WentBack => true,
-        }
-    }
-}
-
-/// `newer` is the first offset that was appended after the last batch; none that the batch covers can be, unless the
-/// log was begun anew and has grown since.
-fn kind_of(last: &BatchRow, held: Held, newer: Option<i64>) -> StartKind {
-    if held.high < last.next_offset || newer.is_some_and(|offset| offset < last.next_offset) {
-        StartKind::WentBack
-    } else if held.low > last.next_offset {
-        StartKind::RecordsLost
-    } else if held.low > last.replay_from {
-        StartKind::StateIncomplete
-    } else {
-        StartKind::Resumed
-    }
 }
 
 impl World<'_> {
@@ -123,18 +90,20 @@ impl World<'_> {
             self.tell_process(aggregator, LOOKUP_DELAY_MS, Event::LookUp { assignment, place });
             return;
         };
-        let start = self.start_after(partition, last.as_deref(), held);
+        let last = last.as_deref().map(last_batch);
+        let without = progress::decide(last.as_ref(), self.known(partition, last.as_ref(), held), None);
         let process = &mut self.processes[aggregator];
-        let known = std::mem::replace(&mut process.doubted, last.clone());
-        if start.kind.is_loud() && known != last && !is_broken(self.scenario, Broken::OneLook) {
+        let doubted = process.doubted.replace(last.clone());
+        let is_loss = without.kind.is_loss();
+        if is_loss && doubted.as_ref() != Some(&last) && !is_broken(self.scenario, Broken::OneLook) {
             // The log was asked before the row was known: another owner may have written on since, or the log
             // deleted what the row before still needed.
             self.tell_process(aggregator, 1, Event::LookUp { assignment, place });
             return;
         }
-        let replays = start.resume.as_ref().is_some_and(|resume| start.offset < resume.next_offset);
-        self.stats.replays += u64::from(replays);
-        self.stats.loud_starts += u64::from(start.kind.is_loud());
+        self.stats.loud_starts += u64::from(is_loss);
+        let start = self.start_after(partition, last.as_ref(), held);
+        self.stats.replays += u64::from(start.offset < start.next_offset);
         let process = &mut self.processes[aggregator];
         process.starts.push(start);
         if place + 1 < process.owned.len() {
@@ -144,81 +113,98 @@ impl World<'_> {
         }
     }
 
-    fn start_after(&self, partition: i32, last: Option<&BatchRow>, held: Held) -> Start {
-        let generation = held.generation;
-        let Some(last) = last else {
-            return Start { partition, offset: held.low, generation, resume: None, kind: StartKind::Fresh };
-        };
+    /// What the aggregator knows of the log when it decides.
+    fn known(&self, partition: i32, last: Option<&LastBatch>, held: Held) -> progress::Held {
         let log = &self.log[partition as usize];
-        let newer = log.entries.iter().find(|entry| entry.append_ms > last.log_time_ms);
+        let log_time_ms =
+            last.map(|last| last.log_time_ms).filter(|_| !is_broken(self.scenario, Broken::OffsetsOnly));
+        let newer = log_time_ms.and_then(|ms| log.entries.iter().find(|entry| entry.append_ms > ms));
         let newer = newer.map(|entry| entry.offset.max(log.low));
-        let by_offsets = is_broken(self.scenario, Broken::OffsetsOnly);
-        let kind = kind_of(last, held, newer.filter(|_| !by_offsets));
-        if kind == StartKind::WentBack {
-            let offset = newer.unwrap_or(held.high);
-            let resume = Resume {
-                replay_from: offset,
-                replay_log_time_ms: last.log_time_ms,
-                replay_definitions: self.stored(&last.definition_set),
-                next_offset: offset,
-            };
-            return Start { partition, offset, generation, resume: Some(resume), kind };
-        }
-        let resume = self.resume_after(last);
-        let offset = resume.replay_from.max(held.low);
-        Start { partition, offset, generation, resume: Some(resume), kind }
+        progress::Held { low: held.low, high: held.high, newer }
     }
 
-    /// What the engine resumes after `last`.
-    fn resume_after(&self, last: &BatchRow) -> Resume {
-        let mut resume = Resume {
-            replay_from: last.replay_from,
-            replay_log_time_ms: last.replay_log_time_ms,
-            replay_definitions: self.stored(&last.replay_definition_set),
-            next_offset: last.next_offset,
+    fn start_after(&mut self, partition: i32, last: Option<&LastBatch>, held: Held) -> Start {
+        let generation = held.generation;
+        let held = self.known(partition, last, held);
+        let snapshot = last.and_then(|last| self.restore(partition, last, held));
+        let (mark, restored) = snapshot.unzip();
+        let Beginning { mut offset, kind, state } = progress::decide(last, held, mark);
+        let (next_offset, engine) = match (state, restored) {
+            (State::Snapshot { next_offset, .. }, Some(engine)) => {
+                self.stats.restored += 1;
+                if is_broken(self.scenario, Broken::SnapshotOfOtherCut) {
+                    offset = next_offset;
+                }
+                (next_offset, engine)
+            }
+            (State::Snapshot { .. }, None) => unreachable!("no snapshot was offered"),
+            (State::Replay { replay_from, log_time_ms, definition_set, next_offset }, _) => {
+                let mut resume = Resume {
+                    replay_from,
+                    replay_log_time_ms: log_time_ms,
+                    replay_definitions: self.stored(&definition_set),
+                    next_offset,
+                };
+                if let Some(last) = last {
+                    self.break_resume(&mut resume, last);
+                    offset = resume.replay_from.max(offset);
+                }
+                (resume.next_offset, Engine::new(TOPIC.to_owned(), partition, resume))
+            }
         };
-        if is_broken(self.scenario, Broken::NoReplay) {
-            resume.replay_from = last.next_offset;
-            resume.replay_log_time_ms = last.log_time_ms;
-            resume.replay_definitions = self.stored(&last.definition_set);
-        }
-        if is_broken(self.scenario, Broken::ReplayEmits) {
-            resume.next_offset = last.replay_from;
-        }
-        if is_broken(self.scenario, Broken::ReplayAtLatestTime) {
-            resume.replay_log_time_ms = last.log_time_ms;
-        }
-        if is_broken(self.scenario, Broken::ReplayWithLatestSet) {
-            resume.replay_definitions = self.stored(&last.definition_set);
-        }
-        resume
+        Start { partition, offset, generation, next_offset, engine, kind }
     }
 
-    /// The engine from any snapshot that there is, or from none: which one is found must not change a number. Those
-    /// that are damaged, or ahead of the batches, are refused.
-    pub(super) fn restore(&mut self, partition: i32, generation: u64, resume: &Resume) -> Option<Engine> {
+    /// Resumes wrongly, in a broken variant.
+    fn break_resume(&self, resume: &mut Resume, last: &LastBatch) {
+        match self.scenario.broken {
+            Some(Broken::NoReplay) => {
+                resume.replay_from = last.next_offset;
+                resume.replay_log_time_ms = last.log_time_ms;
+                resume.replay_definitions = self.stored(&last.definition_set);
+            }
+            Some(Broken::ReplayEmits) => resume.next_offset = last.replay_from,
+            Some(Broken::ReplayAtLatestTime) => resume.replay_log_time_ms = last.log_time_ms,
+            Some(Broken::ReplayWithLatestSet) => {
+                resume.replay_definitions = self.stored(&last.definition_set);
+            }
+            _ => {}
+        }
+    }
+
+    /// Any snapshot that there is, of whatever log, or none: which one is found must not change a number. Those that
+    /// are damaged are refused by their checksum, and those that do not lead to the last batch by the decision.
+    fn restore(&mut self, partition: i32, last: &LastBatch, held: progress::Held) -> Option<(Mark, Engine)> {
         let dice = &mut self.snapshot_dice;
-        let snapshots = self.snapshots.get(&(partition, generation))?;
+        let snapshots = self.snapshots.get(&partition)?;
         if dice.chance(30) {
             return None;
         }
-        let mut snapshot = snapshots[dice.below(snapshots.len())].clone();
-        if snapshot.next_offset < self.log[partition as usize].low {
-            return None;
-        }
+        let mut snapshot: Snapshot = snapshots[dice.below(snapshots.len())].clone();
         let is_damaged = dice.chance(10);
         if is_damaged {
             let at = dice.below(snapshot.bytes.len());
             snapshot.bytes[at] ^= 1 << dice.below(8);
         }
-        let restored = Engine::restore(TOPIC.to_owned(), partition, &snapshot, resume.next_offset);
-        if is_damaged && restored.is_ok() {
-            self.damaged_restored += 1;
-        }
-        restored.ok()
+        let mark = Mark { next_offset: snapshot.next_offset, log_time_ms: snapshot.log_time_ms };
+        progress::judge(last, held, mark).ok()?;
+        let restored = Engine::restore(TOPIC.to_owned(), partition, &snapshot, last.next_offset);
+        self.damaged_restored += u64::from(is_damaged && restored.is_ok());
+        Some((mark, restored.ok()?))
     }
 
     fn stored(&self, id: &str) -> Option<Arc<DefinitionSet>> {
         self.database.definitions(id)
+    }
+}
+
+fn last_batch(row: &BatchRow) -> LastBatch {
+    LastBatch {
+        next_offset: row.next_offset,
+        replay_from: row.replay_from,
+        replay_log_time_ms: row.replay_log_time_ms,
+        replay_definition_set: row.replay_definition_set.clone(),
+        log_time_ms: row.log_time_ms,
+        definition_set: row.definition_set.clone(),
     }
 }

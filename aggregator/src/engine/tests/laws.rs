@@ -101,7 +101,7 @@ fn resume_after(batch: &Batch) -> Resume {
 
 /// The state at the end of every batch.
 fn snapshots(log: &[Entry]) -> Vec<Snapshot> {
-    let mut engine = Engine::new("t".into(), 0, None);
+    let mut engine = Engine::new("t".into(), 0, Resume::default());
     let mut snapshots = Vec::new();
     for (offset, entry) in log.iter().enumerate() {
         engine.snapshot_at_next_cut();
@@ -118,7 +118,7 @@ proptest! {
     #[test]
     fn batches_cover_the_log_and_balance(log in any_log()) {
         let mut next = 0;
-        for batch in play(&log, None) {
+        for batch in play(&log, Resume::default()) {
             let row = &batch.row;
             prop_assert_eq!(row.first_offset, next);
             prop_assert_eq!(row.records as i64, row.next_offset - row.first_offset);
@@ -131,16 +131,16 @@ proptest! {
 
     #[test]
     fn a_replay_from_any_batch_gives_the_same_batches(log in any_log()) {
-        let batches = play(&log, None);
+        let batches = play(&log, Resume::default());
         for (place, batch) in batches.iter().enumerate() {
-            let again = play(&log, Some(resume_after(batch)));
+            let again = play(&log, resume_after(batch));
             prop_assert_eq!(&again[..], &batches[place + 1..], "after batch {}", place);
         }
     }
 
     #[test]
     fn a_snapshot_from_any_batch_gives_the_same_batches(log in any_log(), behind in 0usize..3) {
-        let batches = play(&log, None);
+        let batches = play(&log, Resume::default());
         let snapshots = snapshots(&log);
         prop_assert_eq!(snapshots.len(), batches.len());
         for (place, snapshot) in snapshots.iter().enumerate() {
@@ -183,7 +183,7 @@ proptest! {
                 beacon_entry(250_000 + place as i64 * 55_000 / count, beacon)
             }));
             log.extend((0..300).map(|second| tick(310_000 + second * 1_000)));
-            let mut totals = totals(&play(&log, None));
+            let mut totals = totals(&play(&log, Resume::default()));
             totals.retain(|key, _| !key.starts_with("records "));
             totals
         };

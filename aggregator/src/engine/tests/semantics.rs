@@ -3,6 +3,7 @@
 use schema::beacon::Event;
 
 use super::world::*;
+use crate::engine::Resume;
 
 /// Plays one web session, each inner list a beacon that is appended with its last event, then lets two
 /// minutes pass. `expect` lists lines of the totals of `journey` that must be there; every attempt must.
@@ -14,7 +15,7 @@ fn check(journey: &str, beacons: Vec<Vec<Event<'static>>>, expect: &[&str]) {
     }
     let end_ms = log.last().map_or(0, |entry| entry.append_ms - T0);
     log.extend((1..=60).map(|second| tick(end_ms + second * 2_000)));
-    let totals = totals(&play(&log, None));
+    let totals = totals(&play(&log, Resume::default()));
     let lines: Vec<String> = totals.iter().map(|(key, count)| format!("{key} {count}")).collect();
     for line in expect {
         assert!(lines.iter().any(|found| found == line), "`{line}` is not in\n{}", lines.join("\n"));
@@ -355,7 +356,7 @@ fn a_repeated_beacon_counts_once() {
         log.push(beacon_entry(at_ms, &beacon("same", "s", "web", one())));
     }
     log.extend((0..60).map(|second| tick(1_200_000 + second * 1_000)));
-    let totals = totals(&play(&log, None));
+    let totals = totals(&play(&log, Resume::default()));
     assert_eq!(totals.get("records duplicate"), Some(&2), "{totals:#?}");
     assert_eq!(totals.get("watch  0 attempts"), Some(&2), "beyond the horizon it is new: {totals:#?}");
 }
@@ -373,7 +374,7 @@ fn bots_environments_and_damage_are_counted_by_name() {
     log.push(Entry { append_ms: T0 + 3, key: "x".into(), payload: vec![1, 1, 255] });
     log.push(Entry { append_ms: T0 + 3, key: "x".into(), payload: vec![9] });
     log.extend((1..30).map(|second| tick(second * 1_000)));
-    let totals = totals(&play(&log, None));
+    let totals = totals(&play(&log, Resume::default()));
     for (reason, count) in [("bot", 1), ("environment", 1), ("undecodable", 2)] {
         assert_eq!(totals.get(&format!("records {reason}")), Some(&count), "{totals:#?}");
     }
@@ -384,7 +385,7 @@ fn bots_environments_and_damage_are_counted_by_name() {
 fn what_comes_before_any_definitions_is_told_and_not_counted() {
     let mut log = vec![beacon_entry(0, &beacon("b", "s", "web", vec![event(0, "open", &[])]))];
     log.extend((1..100).map(|second| tick(second * 1_000)));
-    let batches = play(&log, None);
+    let batches = play(&log, Resume::default());
     assert_eq!(totals(&batches).get("records no_definitions"), Some(&1));
     assert_eq!(batches[0].row.definition_set, "");
 }

@@ -198,9 +198,9 @@ pub(crate) fn definitions_entry(at_ms: i64, set: &DefinitionSet) -> Entry {
     Entry { append_ms: T0 + at_ms, key: String::new(), payload: encode_definitions(set) }
 }
 
-/// Plays `log` from the resume point, or from its beginning, and returns the batches.
-pub(crate) fn play(log: &[Entry], resume: Option<Resume>) -> Vec<Batch> {
-    let from = resume.as_ref().map_or(0, |resume| resume.replay_from);
+/// Plays `log` from the resume point, and returns the batches.
+pub(crate) fn play(log: &[Entry], resume: Resume) -> Vec<Batch> {
+    let from = resume.replay_from;
     play_on(Engine::new("t".into(), 0, resume), log, from)
 }
 

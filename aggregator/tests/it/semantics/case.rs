@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use aggregator::engine::{Batch, Engine, LogRecord};
+use aggregator::engine::{Batch, Engine, LogRecord, Resume};
 use schema::beacon::{Beacon, Event, TimeMethod};
 use schema::definition::{EngineSettings, load};
 use schema::record::{encode_beacon, encode_definitions, encode_tick};
@@ -96,8 +96,11 @@ impl Case {
     /// Plays the case until everything has settled, and returns the batches.
     pub(super) fn play(&self, definitions: &[(String, String)]) -> Vec<Batch> {
         let set = load(definitions, self.settings.clone()).unwrap();
-        let mut log =
-            Log { engine: Engine::new("rum.beacons".to_owned(), 0, None), offset: 0, batches: Vec::new() };
+        let mut log = Log {
+            engine: Engine::new("rum.beacons".to_owned(), 0, Resume::default()),
+            offset: 0,
+            batches: Vec::new(),
+        };
         log.append(BEGIN_MS, "", &encode_definitions(&set));
         let mut now_ms = BEGIN_MS;
         for (number, line) in self.beacons.iter().enumerate() {
