@@ -8,8 +8,10 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use ingest::adapter::Format;
+use ingest::admission::objection::Objections;
 use ingest::admission::{Notation, Request};
 use ingest::apps::Apps;
+use ingest::hints::Hints;
 use ingest::user_agent::Client;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::{TimeVal, TimeValLike as _};
@@ -163,6 +165,8 @@ fn main() -> anyhow::Result<()> {
             session: None,
             country: "",
             client: &client,
+            hints: Hints::default(),
+            objections: Objections::default(),
             received_at_ms: AT_MS + 200,
             arrival: 0,
             notation: Notation::Json,

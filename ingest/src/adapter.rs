@@ -9,14 +9,14 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{self, ContentType};
 use serde_json::json;
 
-use crate::admission::{Admission, Notation, Request};
+use crate::admission::{Admission, Notation, Request, objection};
 use crate::refusal::Refusal;
 
 pub mod boomerang;
 mod exception;
 pub mod faro;
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 #[cfg(test)]
 mod laws;
 pub mod native;
@@ -118,12 +118,12 @@ impl Format {
         }
     }
 
-    /// Turns a request into beacons.
+    /// Turns a request into beacons, as far as its user lets them be kept.
     ///
     /// # Errors
     /// Why nothing of it can be accepted.
     pub fn adapt<'a>(self, request: &Request<'a>) -> Result<Admission<'a>, Refusal> {
-        match self {
+        let mut admission = match self {
             Self::Native => native::adapt(request),
             Self::Faro => faro::adapt(request),
             Self::OtlpLogs => otlp::adapt_logs(request),
@@ -131,7 +131,9 @@ impl Format {
             Self::Boomerang => boomerang::adapt(request),
             Self::WebVitals => web_vitals::adapt(request),
             Self::NetworkErrors => network_errors::adapt(request),
-        }
+        }?;
+        objection::honour(request, &mut admission);
+        Ok(admission)
     }
 
     /// The answer to a request whose beacons are durable.

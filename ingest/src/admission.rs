@@ -1,8 +1,9 @@
 //! Admission: the rules by which what a client sent becomes a beacon of the domain, the same for every format.
 //!
 //! `reports` gives what is told of another session to that session, `rate` says how many sessions one stands for,
-//! [`time`] places events in time, [`list`] bounds their number, [`attributes`] bounds them and drops what would
-//! identify a user, [`scalar`] reads what SDKs put where a text or number belongs. Formats are the adapters'; Kafka is [`crate::log`]'s.
+//! [`time`] places events in time, [`list`] bounds their number, [`attributes`] bounds them, `identity` knows what would
+//! identify a user, [`objection`] does what follows when one objects, [`scalar`] reads what SDKs put where a text or
+//! number belongs. Formats are the adapters'; Kafka is [`crate::log`]'s.
 
 use std::borrow::Cow;
 
@@ -12,17 +13,22 @@ use schema::value::Value;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128_with_seed};
 
 use crate::apps::Apps;
+use crate::hints::Hints;
 use crate::refusal::Refusal;
 use crate::user_agent::Client;
 
 pub mod attributes;
+mod identity;
 pub mod list;
+pub mod objection;
 mod rate;
 mod reports;
 pub mod scalar;
 pub mod time;
 
 use attributes::Attributes;
+use identity::{cleaned, is_identity, is_only_removed};
+use objection::Objections;
 pub use rate::{SampleRate, WEIGHT_MAX};
 use scalar::Scalar;
 use time::ClientClock;
@@ -55,6 +61,10 @@ pub mod reason {
     pub const BROWSER_RETRY: &str = "browser_retry";
     /// A later beacon of a page repeats its load.
     pub const REPEATED_PAGE_LOAD: &str = "repeated_page_load";
+    /// The browser sends `DNT: 1`, and the app's file says `do_not_track: drop`.
+    pub const DO_NOT_TRACK: &str = "do_not_track";
+    /// The browser sends `Sec-GPC: 1`, and the app's file says `global_privacy_control: drop`.
+    pub const GLOBAL_PRIVACY_CONTROL: &str = "global_privacy_control";
 }
 
 /// What an adapter gets of a request.
@@ -74,6 +84,10 @@ pub struct Request<'a> {
     pub country: &'a str,
     /// What the user agent says.
     pub client: &'a Client,
+    /// What the headers of client hints say.
+    pub hints: Hints,
+    /// What the user objects to by a setting of the browser.
+    pub objections: Objections,
     /// When the request was read, ms since the epoch.
     pub received_at_ms: i64,
     /// A number that no other request has, for formats in which equal bodies are no repeats.
@@ -115,15 +129,15 @@ impl<'a> Request<'a> {
             sequence: None,
             release: Cow::Borrowed(""),
             platform: Cow::Borrowed(&app.platform),
-            os: Cow::Borrowed(&self.client.os),
-            browser: Cow::Borrowed(&self.client.browser),
-            device_class: Cow::Borrowed(self.client.device_class),
+            os: Cow::Borrowed(self.hints.os(self.client)),
+            browser: Cow::Borrowed(self.hints.browser(self.client)),
+            device_class: Cow::Borrowed(self.hints.device_class(self.client)),
             country: Cow::Borrowed(self.country),
-            connection: Cow::Borrowed(""),
+            connection: Cow::Borrowed(self.hints.connection),
             segment: Cow::Borrowed(""),
             received_at_ms: self.received_at_ms,
             sent_at_ms: None,
-            bot: self.client.bot,
+            bot: self.client.bot || self.hints.headless,
             weight: 1,
             events: Vec::new(),
             rejected: Vec::new(),
@@ -132,11 +146,8 @@ impl<'a> Request<'a> {
 
     /// The beacon's id: the client's, else the idempotency key, else a hash of session and body.
     pub fn beacon_id(&self, id_of_body: Option<Cow<'a, str>>, session: &str) -> Cow<'a, str> {
-        let given = id_of_body.or(self.idempotency_key.map(Cow::Borrowed)).filter(|id| !id.is_empty());
-        match given {
-            Some(id) => identifier(id),
-            None => Cow::Owned(content_id(session, self.body)),
-        }
+        let given = id_of_body.or(self.idempotency_key.map(Cow::Borrowed)).map(identifier);
+        given.filter(|id| !id.is_empty()).unwrap_or_else(|| Cow::Owned(content_id(session, self.body)))
     }
 }
 
@@ -161,6 +172,10 @@ pub struct Admission<'a> {
     pub attributes_cut: u64,
     /// Attributes dropped because they would identify a user.
     pub identities_dropped: u64,
+    /// Attributes dropped because the app's list does not have them.
+    pub attributes_not_allowed: u64,
+    /// Beacons whose session was dropped because the user objects.
+    pub sessions_dropped: u64,
     /// Texts cut because they were too long.
     pub texts_cut: u64,
     /// Events of parts of a request that no app has: reason and count, since no beacon can carry them.
@@ -233,9 +248,9 @@ impl<'a> BeaconBuilder<'a> {
             Err(reason) => return Err(self.reject(reason, 1)),
         };
         let placed = self.clock.place(draft.stamp);
-        let attributes = draft.attributes.admit(&self.app.routes, admission);
+        let attributes = draft.attributes.admit(self.app, admission);
         self.beacon.events.push(Event {
-            name: cut(draft.name, admission),
+            name: cut(cleaned(draft.name, &self.app.routes), admission),
             time_ms: placed.time_ms,
             time_method: placed.method,
             time_correction_ms: placed.correction_ms,
@@ -269,8 +284,8 @@ impl<'a> BeaconBuilder<'a> {
         for mut beacon in std::iter::once(beacon).chain(reports) {
             let kafka_key = match &key {
                 _ if !beacon.session.is_empty() => beacon.session.clone(),
-                Some(key) => key.clone(),
-                None => beacon.id.clone(),
+                Some(key) if !key.is_empty() => key.clone(),
+                Some(_) | None => beacon.id.clone(),
             };
             beacon.weight = rate.weight(&kafka_key);
             admission.admitted.push(Admitted { beacon, kafka_key });
@@ -278,6 +293,7 @@ impl<'a> BeaconBuilder<'a> {
     }
 
     /// The segment, where the context had none, is that of the first event that has the app's declared attribute.
+    /// What a client says of itself is no place for an identity either.
     fn finish(mut self) -> Beacon<'a> {
         if self.beacon.segment.is_empty()
             && let Some(declared) = &self.app.segment
@@ -289,6 +305,12 @@ impl<'a> BeaconBuilder<'a> {
                 .find(|(name, _)| name == declared)
         {
             self.beacon.segment = value.clone();
+        }
+        let Beacon { environment, release, platform, os, browser, device_class, connection, segment, .. } =
+            &mut self.beacon;
+        for said in [environment, release, platform, os, browser, device_class, connection, segment] {
+            let clean = cleaned(std::mem::take(said), &[]);
+            *said = if is_only_removed(&clean) { Cow::Borrowed("") } else { clean };
         }
         self.beacon
     }
@@ -352,9 +374,16 @@ pub fn cut<'a>(text: Cow<'a, str>, admission: &mut Admission<'_>) -> Cow<'a, str
     }
 }
 
-/// An id within the bound of texts: a longer one is replaced by its hash, since two that are cut could meet.
+/// An id within the bound of texts: a longer one is replaced by its hash, since two that are cut could meet. Empty
+/// where it is no id but a mail or network address.
 pub fn identifier(id: Cow<'_, str>) -> Cow<'_, str> {
-    if id.len() <= TEXT_BYTES_MAX { id } else { Cow::Owned(content_id("", id.as_bytes())) }
+    if id.len() > TEXT_BYTES_MAX {
+        Cow::Owned(content_id("", id.as_bytes()))
+    } else if is_identity(&id) {
+        Cow::Borrowed("")
+    } else {
+        id
+    }
 }
 
 /// Hash of a session and what was sent in it, 32 hex digits.

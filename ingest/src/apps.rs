@@ -140,6 +140,11 @@ impl Apps {
         self.apps.iter().any(|app| allows(app, origin))
     }
 
+    /// The app of this name.
+    pub fn named(&self, name: &str) -> Option<&AppFile> {
+        self.apps.iter().find(|app| app.app == name)
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.apps.len()

@@ -3,6 +3,7 @@
 //! The order matters: what can be refused without the body is refused first, and nothing is answered 202 before
 //! every record of the request is acknowledged. What a body means is its adapter's.
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::hash::{BuildHasher, RandomState};
 use std::rc::Rc;
@@ -16,10 +17,12 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::adapter::{self, Format};
+use crate::admission::objection::Objections;
 use crate::admission::{Notation, Request};
 use crate::apps::Apps;
 use crate::config::Config;
 use crate::durable::make_durable;
+use crate::hints::{Hints, country_of};
 use crate::log::{Log, LogError};
 use crate::metrics::Metrics;
 use crate::refusal::Refusal;
@@ -146,14 +149,18 @@ async fn accept(
         body::read(request, payload, &service.config.limits).await?
     };
     let client = client_of(headers, service, worker);
+    let (hints, objections) = told_by(headers);
+    let country = country_header(headers, &service.config.country_header);
     let parts = Request {
         body: &body,
         write_key,
         origin,
         idempotency_key: text_of(headers, "idempotency-key"),
         session: text_of(headers, "x-faro-session-id").or(query.session.as_deref()),
-        country: country_of(headers, &service.config.country_header),
+        country: &country,
         client: &client,
+        hints,
+        objections,
         received_at_ms: clock::wall_ms(),
         arrival: worker.arrivals.next(),
         notation,
@@ -220,13 +227,21 @@ fn client_of(headers: &HeaderMap, service: &Service, worker: &Worker) -> Rc<Clie
     worker.clients.borrow_mut().get(text, |text| service.families.parse(text))
 }
 
-fn country_of<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
-    if name.is_empty() {
-        return "";
+/// What headers tell of the client that the user agent does not.
+fn told_by(headers: &HeaderMap) -> (Hints, Objections) {
+    let (mut hints, mut objections) = (Hints::default(), Objections::default());
+    for (name, value) in headers {
+        hints.note(name.as_str(), value.as_bytes());
+        objections.note(name.as_str(), value.as_bytes());
     }
-    text_of(headers, name)
-        .filter(|country| country.len() == 2 && country.bytes().all(|byte| byte.is_ascii_uppercase()))
-        .unwrap_or_default()
+    (hints.settled(), objections)
+}
+
+fn country_header<'a>(headers: &'a HeaderMap, name: &str) -> Cow<'a, str> {
+    if name.is_empty() {
+        return Cow::Borrowed("");
+    }
+    text_of(headers, name).map_or(Cow::Borrowed(""), country_of)
 }
 
 fn query_of(request: &HttpRequest) -> Query {

@@ -16,6 +16,7 @@ pub mod config;
 pub mod cors;
 pub mod durable;
 pub mod endpoint;
+pub mod hints;
 pub mod log;
 pub mod metrics;
 pub mod openapi;

@@ -86,7 +86,8 @@ impl Metrics {
             )?,
             cut: counters(
                 "ingest_cut_total",
-                "What was left out of accepted events: attributes, identities, ends of texts.",
+                "What was left out of accepted beacons: attributes, identities, what an app's list has not, sessions of \
+                 users who object, ends of texts.",
                 &["what"],
             )?,
             bots: counter("ingest_bot_beacons_total", "Beacons of bots and headless browsers.")?,
@@ -129,6 +130,8 @@ impl Metrics {
         for (what, count) in [
             ("attributes", admission.attributes_cut),
             ("identities", admission.identities_dropped),
+            ("not_allowed", admission.attributes_not_allowed),
+            ("sessions", admission.sessions_dropped),
             ("texts", admission.texts_cut),
         ] {
             if count > 0 {

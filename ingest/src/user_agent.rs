@@ -16,21 +16,70 @@ const FAMILIES: &[u8] = include_bytes!("../uap-core/regexes.yaml");
 const BYTES_MAX: usize = 512;
 /// What `uap-core` answers when it does not know.
 const UNKNOWN: &str = "Other";
-/// Words of clients that no person sits at, beside `bot` and what `uap-core` knows as spiders.
-const BOT_WORDS: [&str; 12] = [
-    "headless",
+/// Words of clients that no person sits at, beside `bot` and what `uap-core` knows as spiders. Libraries with which apps
+/// send their beacons, such as okhttp, are not among them.
+const BOT_WORDS: [&str; 43] = [
+    "apachebench",
+    "catchpoint",
+    "checkly",
     "crawl",
-    "spider",
-    "slurp",
+    "curl/",
+    "cypress",
+    "externalhit",
+    "google-inspectiontool",
+    "googleother",
+    "gtmetrix",
+    "headless",
+    "httpie/",
+    "httpx/",
+    "insomnia/",
+    "jsdom",
+    "k6/",
     "lighthouse",
-    "phantomjs",
-    "puppeteer",
-    "playwright",
-    "selenium",
-    "pingdom",
-    "uptime",
+    "mediapartners-google",
     "monitoring",
+    "pagespeed",
+    "phantomjs",
+    "pingdom",
+    "playwright",
+    "postmanruntime",
+    "prerender",
+    "bingpreview",
+    "ptst/",
+    "puppeteer",
+    "python-requests",
+    "python-urllib",
+    "scrapy",
+    "selenium",
+    "site24x7",
+    "slurp",
+    "spider",
+    "splash version",
+    "statuscake",
+    "synthetic",
+    "thousandeyes",
+    "uptime",
+    "validator",
+    "webdriver",
+    "wget/",
 ];
+/// Words of devices that hang on a wall or stand beside one.
+const TV_WORDS: [&str; 12] = [
+    "smart-tv",
+    "smarttv",
+    "smart tv",
+    "googletv",
+    "android tv",
+    "appletv",
+    "hbbtv",
+    "netcast",
+    "web0s",
+    "crkey",
+    "bravia",
+    "; aft",
+];
+/// Words of game consoles.
+const CONSOLE_WORDS: [&str; 3] = ["playstation", "xbox", "nintendo"];
 
 /// What is kept of a user agent.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -39,7 +88,7 @@ pub struct Client {
     pub os: String,
     /// Family of the browser, empty when not known.
     pub browser: String,
-    /// `desktop`, `mobile`, `tablet`, or empty.
+    /// `desktop`, `mobile`, `tablet`, `tv`, `console`, or empty.
     pub device_class: &'static str,
     /// Whether no person sits there.
     pub bot: bool,
@@ -69,35 +118,43 @@ impl Families {
     /// What a user agent says.
     pub fn parse(&self, user_agent: &str) -> Client {
         let text = &user_agent[..user_agent.floor_char_boundary(BYTES_MAX)];
+        let words = text.to_ascii_lowercase();
         let known = |family: &str| if family == UNKNOWN { String::new() } else { family.to_owned() };
-        let bot = is_bot(text) || self.0.parse_device(text).family == "Spider";
+        let bot = is_bot(&words) || self.0.parse_device(text).family == "Spider";
         Client {
             os: known(&self.0.parse_os(text).family),
             browser: known(&self.0.parse_user_agent(text).family),
-            device_class: device_class(text),
+            device_class: device_class(text, &words),
             bot,
         }
     }
 }
 
-fn is_bot(text: &str) -> bool {
-    let text = text.to_ascii_lowercase();
-    BOT_WORDS.iter().any(|word| text.contains(word)) || says_bot(&text)
+fn has_any(words: &str, known: &[&str]) -> bool {
+    known.iter().any(|word| words.contains(word))
+}
+
+fn is_bot(words: &str) -> bool {
+    has_any(words, &BOT_WORDS) || says_bot(words)
 }
 
 /// `bot` at the end of a word, but not the phones called Cubot.
-fn says_bot(text: &str) -> bool {
-    text.match_indices("bot").any(|(at, word)| {
-        let ends = !text[at + word.len()..].starts_with(|next: char| next.is_ascii_alphabetic());
-        ends && !text[..at].ends_with("cu")
+fn says_bot(words: &str) -> bool {
+    words.match_indices("bot").any(|(at, word)| {
+        let ends = !words[at + word.len()..].starts_with(|next: char| next.is_ascii_alphabetic());
+        ends && !words[..at].ends_with("cu")
     })
 }
 
-fn device_class(text: &str) -> &'static str {
+fn device_class(text: &str, words: &str) -> &'static str {
     let is_tablet = text.contains("iPad")
         || text.contains("Tablet")
         || (text.contains("Android") && text.starts_with("Mozilla/") && !text.contains("Mobile"));
-    if is_tablet {
+    if has_any(words, &TV_WORDS) {
+        "tv"
+    } else if has_any(words, &CONSOLE_WORDS) {
+        "console"
+    } else if is_tablet {
         "tablet"
     } else if text.contains("Mobi") || text.contains("Android") || text.contains("iPhone") {
         "mobile"
@@ -144,68 +201,35 @@ mod tests {
 
     static FAMILIES: LazyLock<Families> = LazyLock::new(|| Families::load().unwrap());
 
+    /// What is expected of each of a list of real user agents: system, browser, class, `bot` or nothing, and the text.
+    const EXPECTED: &str = include_str!("../tests/fixtures/user-agents.tsv");
+
     #[test]
-    fn families_classes_and_bots() {
-        let check = |text: &str, os: &str, browser: &str, class: &str, bot: bool| {
-            let client = FAMILIES.parse(text);
-            assert_eq!(
-                (client.os.as_str(), client.browser.as_str(), client.device_class, client.bot),
-                (os, browser, class, bot),
-                "{text}"
-            );
-        };
-        check(
-            "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36",
-            "Windows",
-            "Chrome",
-            "desktop",
-            false,
-        );
-        check(
-            "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) HeadlessChrome/156.0.0.0 Safari/537.36",
-            "Linux",
-            "HeadlessChrome",
-            "desktop",
-            true,
-        );
-        check(
-            "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.5 Mobile/15E148 Safari/604.1",
-            "iOS",
-            "Mobile Safari",
-            "mobile",
-            false,
-        );
-        check(
-            "Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Mobile Safari/537.36",
-            "Android",
-            "Chrome Mobile",
-            "mobile",
-            false,
-        );
-        check(
-            "Mozilla/5.0 (Linux; Android 14; SM-X910) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36",
-            "Android",
-            "Chrome",
-            "tablet",
-            false,
-        );
-        check(
-            "Mozilla/5.0 (Linux; Android 9; CUBOT NOTE 20) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Mobile Safari/537.36",
-            "Android",
-            "Chrome Mobile",
-            "mobile",
-            false,
-        );
-        check(
-            "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",
-            "",
-            "Googlebot",
-            "desktop",
-            true,
-        );
-        check("okhttp/4.12.0", "", "okhttp", "", false);
-        check("", "", "", "", false);
-        check(&"ü(".repeat(4_000), "", "", "", false);
+    fn families_classes_and_bots_of_real_clients() {
+        let mut wrong = Vec::new();
+        let rows: Vec<Vec<&str>> = EXPECTED
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+            .map(|line| line.split('\t').collect())
+            .collect();
+        for row in &rows {
+            let [os, browser, class, bot, text] = row[..] else { panic!("{row:?} has not five columns") };
+            let Client { os: found_os, browser: found_browser, device_class, bot: is_bot } =
+                FAMILIES.parse(text);
+            let found =
+                [found_os.as_str(), found_browser.as_str(), device_class, if is_bot { "bot" } else { "" }];
+            if found != [os, browser, class, bot] {
+                wrong.push(format!("{}\t{text}", found.join("\t")));
+            }
+        }
+        assert!(wrong.is_empty(), "found instead:\n{}", wrong.join("\n"));
+        assert!(rows.len() > 80);
+    }
+
+    #[test]
+    fn text_without_end_or_meaning_is_nothing() {
+        assert_eq!(FAMILIES.parse(""), Client::default());
+        assert_eq!(FAMILIES.parse(&"ü(".repeat(4_000)), Client::default());
     }
 
     #[test]

@@ -15,7 +15,7 @@ pub mod file;
 pub mod matcher;
 pub mod standard;
 
-pub use app::{AppFile, Bots, Source};
+pub use app::{AppFile, Bots, Objection, Source};
 pub use file::{DefinitionError, load};
 pub use matcher::{Condition, Matcher, Test};
 

@@ -4,6 +4,8 @@
 const SEGMENT_CHARS_MAX: usize = 32;
 /// Segments of a route at most; a longer path is cut.
 const SEGMENTS_MAX: usize = 12;
+/// Schemes whose URLs have no path.
+const CONTENT_SCHEMES: [&str; 7] = ["about", "blob", "data", "javascript", "mailto", "sms", "tel"];
 
 /// An app's path template: literal segments, `:name` for one segment, `**` at the end for the rest.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -86,21 +88,30 @@ pub fn route_of(url: &str, templates: &[Template]) -> String {
     let mut route = String::with_capacity(path.len().min(64));
     for segment in segments(path).take(SEGMENTS_MAX) {
         route.push('/');
-        route.push_str(if is_variable(segment) { ":id" } else { segment });
+        // Parameters of a segment, such as `;jsessionid=…`, are a query in another place.
+        let name = segment.split(';').next().unwrap_or_default();
+        route.push_str(if is_variable(name) { ":id" } else { name });
     }
     if route.is_empty() { "/".to_owned() } else { route }
 }
 
 fn path_of(url: &str) -> &str {
-    let after_host = match url.find("://") {
+    // A query may hold a URL of its own.
+    let url = &url[..url.find(['?', '#']).unwrap_or(url.len())];
+    match url.find("://") {
         Some(at) => {
             let rest = &url[at + 3..];
             rest.find('/').map_or("/", |slash| &rest[slash..])
         }
+        None if has_content_of_its_own(url) => "/",
         None => url,
-    };
-    let end = after_host.find(['?', '#']).unwrap_or(after_host.len());
-    &after_host[..end]
+    }
+}
+
+/// Whether what follows the scheme is no path but the content itself, or whom to reach.
+fn has_content_of_its_own(url: &str) -> bool {
+    url.split_once(':')
+        .is_some_and(|(scheme, _)| CONTENT_SCHEMES.iter().any(|known| scheme.eq_ignore_ascii_case(known)))
 }
 
 /// A number, a UUID or hash (four or more digits, or hex and dashes with a digit), or too long for a name.
@@ -111,8 +122,8 @@ fn is_variable(segment: &str) -> bool {
         || (digits > 0 && digits == segment.len())
         || digits >= 4
         || (hex && digits > 0 && segment.len() >= 8)
-        || segment.contains('@')
-        || segment.contains('%')
+        || segment.is_empty()
+        || segment.contains(['@', '%', '=', '&'])
 }
 
 #[cfg(test)]
@@ -152,6 +163,13 @@ mod tests {
             ("/q/na%20me", "/q/:id"),
             ("https://h?token=1", "/"),
             ("https://h", "/"),
+            ("https://me:pass@h/a", "/a"),
+            ("/to?next=https://h/other?token=1", "/to"),
+            ("/a;jsessionid=AB12/b", "/a/b"),
+            ("/a/;secret/b", "/a/:id/b"),
+            ("/q=name/b", "/:id/b"),
+            ("data:text/plain,secret/x", "/"),
+            ("MAILTO:me/x", "/"),
             ("", "/"),
         ] {
             assert_eq!(route_of(url, &[]), route, "{url}");

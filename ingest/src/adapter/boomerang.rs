@@ -107,7 +107,9 @@ pub fn adapt<'a>(request: &Request<'a>) -> Result<Admission<'a>, Refusal> {
     };
     beacon.session = identifier(session);
     beacon.id = request.beacon_id(None, &beacon.session);
-    beacon.connection = cut(wire.connection.clone(), &mut admission);
+    if !wire.connection.is_empty() {
+        beacon.connection = cut(wire.connection.clone(), &mut admission);
+    }
     beacon.release = cut(wire.release.clone(), &mut admission);
     beacon.segment = cut(wire.segment.clone(), &mut admission);
     let builder = BeaconBuilder::new(beacon, app, SampleRate::ALL);

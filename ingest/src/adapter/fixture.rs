@@ -8,8 +8,10 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use schema::definition::AppFile;
 use serde::Deserialize;
 
+use crate::admission::objection::Objections;
 use crate::admission::{Admission, Notation, Request};
 use crate::apps::Apps;
+use crate::hints::Hints;
 use crate::user_agent::Client;
 
 /// Three apps: a page's, one whose calls and loads come as spans, and a native one's.
@@ -38,6 +40,8 @@ pub(crate) fn request<'a>(body: &'a [u8], apps: &'a Apps, client: &'a Client) ->
         session: None,
         country: "",
         client,
+        hints: Hints::default(),
+        objections: Objections::default(),
         received_at_ms: 1_795_405_700_000,
         arrival: 7,
         notation: Notation::Json,

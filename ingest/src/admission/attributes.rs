@@ -1,4 +1,4 @@
-//! Attributes of an event: bounded, without what identifies a user, URLs turned into routes.
+//! Attributes of an event: bounded, those that the app keeps, without what identifies a user, URLs turned into routes.
 //!
 //! Nothing here knows a format. Names are those that SDKs and OpenTelemetry use for the same thing.
 
@@ -6,9 +6,11 @@ use std::borrow::Cow;
 use std::fmt;
 
 use schema::beacon::ATTRIBUTES_MAX;
-use schema::route::{Template, route_of};
+use schema::definition::AppFile;
+use schema::route::route_of;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
+use super::identity::{cleaned, is_only_removed, names_identity};
 use super::scalar::Scalar;
 use super::{Admission, cut, identifier};
 
@@ -25,7 +27,7 @@ enum Holds {
     Address,
     /// A route already.
     Route,
-    /// Free text in which URLs may stand.
+    /// Free text.
     Message,
     /// The session that an event happened in: an id, never cut.
     Session,
@@ -33,70 +35,54 @@ enum Holds {
     Other,
 }
 
-/// Names that say what they hold, sorted: every attribute of every event is looked up here.
-const NAMES: [(&str, Holds); 54] = [
-    ("authorization", Holds::Identity),
-    ("client.address", Holds::Identity),
-    ("client.ip", Holds::Identity),
-    ("client_ip", Holds::Identity),
-    ("cookie", Holds::Identity),
-    ("device.id", Holds::Identity),
-    ("deviceId", Holds::Identity),
-    ("device_id", Holds::Identity),
-    ("e-mail", Holds::Identity),
-    ("email", Holds::Identity),
+/// Names that say what they hold, beside those that identify a user; sorted.
+const NAMES: [(&str, Holds); 17] = [
     ("error.message", Holds::Message),
     ("exception.message", Holds::Message),
     ("href", Holds::Address),
-    ("http.client_ip", Holds::Identity),
     ("http.route", Holds::Route),
     ("http.target", Holds::Address),
     ("http.url", Holds::Address),
-    ("http.user_agent", Holds::Identity),
-    ("ip", Holds::Identity),
-    ("ip_address", Holds::Identity),
     ("location", Holds::Address),
-    ("mail", Holds::Identity),
     ("message", Holds::Message),
-    ("net.peer.ip", Holds::Identity),
     ("page.path", Holds::Address),
     ("page.url", Holds::Address),
     ("page_url", Holds::Address),
-    ("password", Holds::Identity),
     ("path", Holds::Address),
-    ("phone", Holds::Identity),
-    ("query", Holds::Identity),
     ("route", Holds::Route),
     ("session", Holds::Session),
-    ("session.id", Holds::Identity),
-    ("session.previous_id", Holds::Identity),
-    ("token", Holds::Identity),
-    ("uid", Holds::Identity),
     ("url", Holds::Address),
-    ("url.fragment", Holds::Identity),
     ("url.full", Holds::Address),
     ("url.path", Holds::Address),
-    ("url.query", Holds::Identity),
-    ("user", Holds::Identity),
-    ("userAgent", Holds::Identity),
-    ("userEmail", Holds::Identity),
-    ("userId", Holds::Identity),
-    ("userName", Holds::Identity),
-    ("user_agent", Holds::Identity),
-    ("user_agent.original", Holds::Identity),
-    ("user_email", Holds::Identity),
-    ("user_id", Holds::Identity),
-    ("user_name", Holds::Identity),
-    ("userid", Holds::Identity),
-    ("username", Holds::Identity),
 ];
 
-/// Beginnings of names that identify a user.
-const IDENTITY_PREFIXES: [&str; 3] = ["user.", "enduser.", "http.request.header."];
+/// Names of the glossary of events, which an app's list need not have; sorted. Free text is not among them.
+const GLOSSARY: [&str; 20] = [
+    "attempt",
+    "error",
+    "fatal",
+    "frames",
+    "id",
+    "journey",
+    "journey.name",
+    "method",
+    "name",
+    "navigation",
+    "outcome",
+    "phase",
+    "rating",
+    "reason",
+    "route",
+    "session",
+    "state",
+    "status",
+    "step",
+    "type",
+];
 
-/// For each first byte, the lengths of the names that begin with it, as bits: most names of events are none of them,
+/// For each first byte, the lengths of [`NAMES`] that begin with it, as bits: most names of events are none of them,
 /// and are told by this alone.
-const LENGTHS: [u64; 256] = {
+const LENGTHS: [u32; 256] = {
     let mut lengths = [0; 256];
     let mut at = 0;
     while at < NAMES.len() {
@@ -107,29 +93,25 @@ const LENGTHS: [u64; 256] = {
     lengths
 };
 
-fn may_be_known(name: &str) -> bool {
-    let length = name.len() as u32;
-    name.bytes().next().is_some_and(|first| length < u64::BITS && LENGTHS[first as usize] >> length & 1 == 1)
-}
-
 fn holds(name: &str) -> Holds {
-    if !may_be_known(name) {
-        return if has_identity_prefix(name) { Holds::Identity } else { Holds::Other };
+    let length = name.len() as u32;
+    let may_be_known = name
+        .bytes()
+        .next()
+        .is_some_and(|first| length < u32::BITS && LENGTHS[first as usize] >> length & 1 == 1);
+    if may_be_known && let Ok(at) = NAMES.binary_search_by(|(known, _)| (*known).cmp(name)) {
+        return NAMES[at].1;
     }
-    match NAMES.binary_search_by(|(known, _)| (*known).cmp(name)) {
-        Ok(at) => NAMES[at].1,
-        Err(_) if has_identity_prefix(name) => Holds::Identity,
-        Err(_) => Holds::Other,
-    }
+    if names_identity(name) { Holds::Identity } else { Holds::Other }
 }
 
-fn has_identity_prefix(name: &str) -> bool {
-    IDENTITY_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
-}
-
-/// Whether a text holds a URL, without the set-up of a substring search: most texts are short and have no colon.
-fn has_url(text: &str) -> bool {
-    text.bytes().enumerate().any(|(at, byte)| byte == b':' && text.as_bytes()[at..].starts_with(b"://"))
+/// Whether the app keeps attributes of this name.
+fn is_allowed(name: &str, app: &AppFile) -> bool {
+    app.attributes.as_ref().is_none_or(|allowed| {
+        GLOSSARY.binary_search(&name).is_ok()
+            || app.segment.as_deref() == Some(name)
+            || allowed.iter().any(|known| known == name)
+    })
 }
 
 impl<'a> Attributes<'a> {
@@ -176,7 +158,7 @@ impl<'a> Attributes<'a> {
     /// What may go to the log: bounded, sorted by name, each name once.
     pub(super) fn admit(
         mut self,
-        templates: &[Template],
+        app: &AppFile,
         admission: &mut Admission<'_>,
     ) -> Vec<(Cow<'a, str>, Cow<'a, str>)> {
         let sent = self.0.len();
@@ -194,13 +176,11 @@ impl<'a> Attributes<'a> {
                 Holds::Address if has_route => false,
                 Holds::Address | Holds::Route => {
                     *name = Cow::Borrowed("route");
-                    *value = Cow::Owned(route_of(value, templates));
+                    *value = Cow::Owned(route_of(value, &app.routes));
                     true
                 }
                 Holds::Message => {
-                    if has_url(value) || value.contains('@') {
-                        *value = Cow::Owned(without_addresses(value));
-                    }
+                    *value = cleaned(std::mem::take(value), &app.routes);
                     true
                 }
                 Holds::Session => {
@@ -208,14 +188,17 @@ impl<'a> Attributes<'a> {
                     true
                 }
                 Holds::Other => {
-                    if has_url(value) {
-                        *value = Cow::Owned(route_of(value, templates));
-                    }
-                    let is_mail = is_mail_address(value);
-                    admission.identities_dropped += u64::from(is_mail);
-                    !is_mail
+                    *value = cleaned(std::mem::take(value), &app.routes);
+                    // A client may put an identity where a name belongs, and there is no name for what is left then.
+                    let is_identity = is_only_removed(value) || cleaned(Cow::Borrowed(name), &[]) != *name;
+                    admission.identities_dropped += u64::from(is_identity);
+                    !is_identity
                 }
             };
+            if kept && !is_allowed(name, app) {
+                admission.attributes_not_allowed += 1;
+                return false;
+            }
             if kept {
                 *name = cut(std::mem::take(name), admission);
                 *value = cut(std::mem::take(value), admission);
@@ -235,30 +218,6 @@ impl<'a> Attributes<'a> {
         });
         self.0
     }
-}
-
-fn is_mail_address(text: &str) -> bool {
-    text.split_once('@').is_some_and(|(user, host)| {
-        !user.is_empty() && host.contains('.') && !text.contains(char::is_whitespace)
-    })
-}
-
-/// A message whose URLs have lost their query and fragment, and whose mail addresses are gone.
-fn without_addresses(message: &str) -> String {
-    let mut text = String::with_capacity(message.len());
-    for (at, word) in message.split(' ').enumerate() {
-        if at > 0 {
-            text.push(' ');
-        }
-        if has_url(word) {
-            text.push_str(word.split(['?', '#']).next().unwrap_or_default());
-        } else if is_mail_address(word) {
-            text.push_str(":mail");
-        } else {
-            text.push_str(word);
-        }
-    }
-    text
 }
 
 impl<'a> IntoIterator for Attributes<'a> {
@@ -306,12 +265,17 @@ mod tests {
     use super::*;
     use schema::beacon::TEXT_BYTES_MAX;
 
-    fn admit(json: &str) -> (Vec<(String, String)>, Admission<'static>) {
-        let templates = [Template::try_from("/lectures/:lecture".to_owned()).unwrap()];
+    const APP: &str = "app: a\nkeys: [k]\nroutes: [\"/lectures/:lecture\"]\nsegment: grade\n";
+
+    fn admit_to(app: &str, json: &str) -> (Vec<(String, String)>, Admission<'static>) {
+        let app: AppFile = serde_yaml_ng::from_str(app).unwrap();
         let mut admission = Admission::default();
-        let attributes =
-            serde_json::from_str::<Attributes<'_>>(json).unwrap().admit(&templates, &mut admission);
+        let attributes = serde_json::from_str::<Attributes<'_>>(json).unwrap().admit(&app, &mut admission);
         (attributes.into_iter().map(|(name, value)| (name.into(), value.into())).collect(), admission)
+    }
+
+    fn admit(json: &str) -> (Vec<(String, String)>, Admission<'static>) {
+        admit_to(APP, json)
     }
 
     fn check(json: &str, expect: &[(&str, &str)]) {
@@ -322,7 +286,7 @@ mod tests {
 
     #[test]
     fn names_are_sorted_so_that_each_is_found() {
-        assert!(NAMES.is_sorted_by(|a, b| a.0 < b.0));
+        assert!(NAMES.is_sorted_by(|a, b| a.0 < b.0) && GLOSSARY.is_sorted());
         for (name, holds_it) in NAMES {
             assert_eq!(holds(name), holds_it, "{name}");
             assert_eq!(holds(&format!("{name}~")), Holds::Other, "{name}");
@@ -349,13 +313,35 @@ mod tests {
     fn what_identifies_a_user_is_dropped() {
         check(
             r#"{"user.id":"u-1","enduser.id":"x","email":"a@b.example","contact":"a@b.example","ip":"10.0.0.1",
-                "url.query":"q=1","user_agent.original":"Mozilla","session.id":"s","grade":"jhs2","at":"3 @ x.y"}"#,
-            &[("at", "3 @ x.y"), ("grade", "jhs2")],
+                "url.query":"q=1","user_agent.original":"Mozilla","session.id":"s","grade":"jhs2","at":"3 @ x.y",
+                "peer":"10.0.0.1","agent":"Mozilla/5.0 (X11)","a@b.example":"1","session":"a@b.example"}"#,
+            &[("at", "3 @ x.y"), ("grade", "jhs2"), ("session", "")],
         );
         check(
             r#"{"message":"no answer from https://h/a?user=1#t for me@b.example, sorry"}"#,
-            &[("message", "no answer from https://h/a for :mail sorry")],
+            &[("message", "no answer from /a for :mail, sorry")],
         );
+        assert_eq!(
+            admit(r#"{"user.id":"u-1","contact":"a@b.example","grade":"jhs2"}"#).1.identities_dropped,
+            2
+        );
+    }
+
+    #[test]
+    fn an_app_s_list_keeps_what_is_on_it_and_what_the_glossary_has() {
+        let sent = r#"{"plan":"gold","theme":"dark","email":"a@b.example","url":"https://h/a","name":"open","grade":"jhs2",
+            "message":"hello"}"#;
+        let kept = |list: &str| {
+            let (kept, admission) = admit_to(&format!("{APP}attributes: {list}\n"), sent);
+            (
+                kept.into_iter().map(|(name, _)| name).collect::<Vec<_>>().join(" "),
+                admission.attributes_not_allowed,
+            )
+        };
+        assert_eq!(kept("[]"), ("grade name route".to_owned(), 3));
+        assert_eq!(kept("[theme, message]"), ("grade message name route theme".to_owned(), 1));
+        // A list does not let through what identifies a user.
+        assert_eq!(kept("[email]"), ("grade name route".to_owned(), 3));
     }
 
     #[test]

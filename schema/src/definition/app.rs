@@ -38,6 +38,29 @@ pub struct AppFile {
     /// Which of the signals that tell of the same page load is kept; the other is counted.
     #[serde(default = "entries")]
     pub page_load_source: Source,
+    /// The only attributes of events that are kept, beside those of the glossary of events and the segment. Without
+    /// a list every attribute is kept that does not identify a user; with one, `message` only where it is listed.
+    #[serde(default)]
+    pub attributes: Option<Vec<String>>,
+    /// What happens to beacons of browsers that send `DNT: 1` (Do Not Track).
+    #[serde(default)]
+    pub do_not_track: Objection,
+    /// What happens to beacons of browsers that send `Sec-GPC: 1` (Global Privacy Control).
+    #[serde(default)]
+    pub global_privacy_control: Objection,
+}
+
+/// What follows when a user objects by a setting of the browser. No record says who a user is in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Objection {
+    /// Nothing.
+    #[default]
+    Ignore,
+    /// The beacon counts without its session, segment and country: nothing ties it to another one.
+    Anonymous,
+    /// Nothing of the beacon is kept but how many events it had.
+    Drop,
 }
 
 /// A signal in which the browser tells of something that comes in another one too.

@@ -1,0 +1,396 @@
+//! What would identify a user, by the names of attributes and within texts, wherever a client puts it.
+//!
+//! A name says what its value is: who or where the user is, their browser in full, what they typed or a secret of theirs.
+//! Texts lose mail and network addresses, tokens, user agents, values after such a name, and all of a URL but its route. What
+//! has no form to know it by, such as a name in a sentence, only an app's list of attributes keeps out.
+
+use std::borrow::Cow;
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use schema::route::{Template, route_of};
+
+/// Stands for a mail address.
+const MAIL: &str = ":mail";
+/// Stands for a network address.
+const ADDRESS: &str = ":address";
+/// Stands for a token.
+const TOKEN: &str = ":token";
+/// Stands for the value of a name that identifies a user.
+const HIDDEN: &str = ":hidden";
+/// Stands for a user agent, and what follows it.
+const USER_AGENT: &str = ":user_agent";
+
+/// How user agents of browsers begin.
+const USER_AGENT_BEGIN: &str = "Mozilla/";
+/// How JSON Web Tokens begin: `{"` in base64.
+const TOKEN_BEGIN: &str = "eyJ";
+/// Words before a token in a header.
+const TOKEN_SCHEMES: [&str; 2] = ["Bearer", "Basic"];
+/// Between words. A URL has none of them.
+const BETWEEN_WORDS: [char; 5] = ['"', '\'', '`', '<', '>'];
+/// Between the parts of a word.
+const BETWEEN_PARTS: [char; 13] = [',', ';', '(', ')', '[', ']', '{', '}', '=', '&', '|', '/', '!'];
+/// Dots of an IPv4 address are three, those of a token two.
+const DOTS_OF_TOKEN: usize = 2;
+
+/// Names that identify a user, in lower case without `.`, `_`, `-` and spaces, sorted.
+const NAMES: [&str; 112] = [
+    "aaid",
+    "accesstoken",
+    "accountid",
+    "address",
+    "advertisingid",
+    "androidid",
+    "anonymousid",
+    "apikey",
+    "appinstallationid",
+    "authorization",
+    "authtoken",
+    "birthdate",
+    "birthday",
+    "clientaddress",
+    "clientip",
+    "clientsecret",
+    "cookie",
+    "cookies",
+    "credential",
+    "credentials",
+    "csrftoken",
+    "customerid",
+    "dateofbirth",
+    "deviceid",
+    "devicename",
+    "displayname",
+    "distinctid",
+    "email",
+    "emailaddress",
+    "employeeid",
+    "familyname",
+    "fingerprint",
+    "firstname",
+    "forwarded",
+    "fullname",
+    "gaid",
+    "givenname",
+    "hostname",
+    "httpclientip",
+    "httpuseragent",
+    "iban",
+    "idfa",
+    "idfv",
+    "idtoken",
+    "imei",
+    "installationid",
+    "ip",
+    "ipaddress",
+    "ipv4",
+    "ipv6",
+    "jwt",
+    "lastname",
+    "lat",
+    "latitude",
+    "learnerid",
+    "lng",
+    "login",
+    "loginname",
+    "lon",
+    "longitude",
+    "macaddress",
+    "mail",
+    "mailaddress",
+    "memberid",
+    "msisdn",
+    "netpeerip",
+    "netsockpeeraddr",
+    "networkpeeraddress",
+    "nickname",
+    "parentid",
+    "passcode",
+    "passwd",
+    "password",
+    "personid",
+    "phone",
+    "phonenumber",
+    "pin",
+    "proxyauthorization",
+    "pwd",
+    "query",
+    "querystring",
+    "realip",
+    "refreshtoken",
+    "remoteaddr",
+    "remoteaddress",
+    "search",
+    "secret",
+    "serverip",
+    "sessionid",
+    "sessionpreviousid",
+    "sessiontoken",
+    "setcookie",
+    "sid",
+    "studentid",
+    "surname",
+    "teacherid",
+    "telephone",
+    "token",
+    "uid",
+    "urlfragment",
+    "urlquery",
+    "user",
+    "useragent",
+    "useragentoriginal",
+    "useremail",
+    "userhash",
+    "userid",
+    "userip",
+    "username",
+    "visitorid",
+    "xforwardedfor",
+    "xsrftoken",
+];
+
+/// Beginnings of names that identify a user.
+const PREFIXES: [&str; 5] = ["user.", "enduser.", "geo.", "http.request.header.", "http.response.header."];
+
+/// Bytes of the longest of [`NAMES`].
+const NAME_BYTES_MAX: usize = 20;
+
+/// For each first byte, the lengths of the names that begin with it, as bits: most names of events are none of them,
+/// and are told by this alone.
+const LENGTHS: [u32; 256] = {
+    let mut lengths = [0; 256];
+    let mut at = 0;
+    while at < NAMES.len() {
+        let name = NAMES[at].as_bytes();
+        lengths[name[0] as usize] |= 1 << name.len();
+        at += 1;
+    }
+    lengths
+};
+
+/// Whether a value of this name identifies a user, or is a secret of theirs.
+pub(super) fn names_identity(name: &str) -> bool {
+    has_prefix(name) || is_known(name)
+}
+
+fn is_known(name: &str) -> bool {
+    let mut plain = [0; NAME_BYTES_MAX];
+    let mut length = 0;
+    for byte in name.bytes().filter(|byte| !matches!(byte, b'.' | b'_' | b'-' | b' ')) {
+        let Some(place) = plain.get_mut(length) else { return false };
+        *place = byte.to_ascii_lowercase();
+        length += 1;
+    }
+    let plain = &plain[..length];
+    plain.first().is_some_and(|first| LENGTHS[usize::from(*first)] >> length & 1 == 1)
+        && NAMES.binary_search_by(|known| known.as_bytes().cmp(plain)).is_ok()
+}
+
+fn has_prefix(name: &str) -> bool {
+    PREFIXES.iter().any(|prefix| {
+        name.len() >= prefix.len() && name.as_bytes()[..prefix.len()].eq_ignore_ascii_case(prefix.as_bytes())
+    })
+}
+
+/// Whether a whole text, such as an id, is a mail or network address.
+pub(super) fn is_identity(text: &str) -> bool {
+    !is_plain(text) && (is_mail(text) || is_address(text))
+}
+
+/// A text without what identifies a user; the same text where there is nothing of the kind.
+pub(super) fn cleaned<'a>(text: Cow<'a, str>, templates: &[Template]) -> Cow<'a, str> {
+    if is_plain(&text) {
+        return text;
+    }
+    let clean = Cleaning::new(templates).text(&text);
+    if clean == *text { text } else { Cow::Owned(clean) }
+}
+
+/// Whether nothing is left of a text but what stands for that which was removed.
+pub(super) fn is_only_removed(text: &str) -> bool {
+    [MAIL, ADDRESS, TOKEN, HIDDEN, USER_AGENT].contains(&text)
+}
+
+/// Whether a text has none of the characters by which anything could be known.
+fn is_plain(text: &str) -> bool {
+    let mut dots = 0;
+    text.bytes().all(|byte| {
+        dots += usize::from(byte == b'.');
+        !matches!(byte, b'@' | b'%' | b':' | b'?' | b'=' | b'/' | b' ' | b'"') && dots < DOTS_OF_TOKEN
+    })
+}
+
+/// One text on its way through.
+struct Cleaning<'t> {
+    templates: &'t [Template],
+    clean: String,
+    /// Whether the next word is the value of a name that identifies a user.
+    hides_next: bool,
+    /// Whether the last word was such a name.
+    named: bool,
+}
+
+impl<'t> Cleaning<'t> {
+    fn new(templates: &'t [Template]) -> Self {
+        Self { templates, clean: String::new(), hides_next: false, named: false }
+    }
+
+    fn text(mut self, text: &str) -> String {
+        let (text, agent) = match text.find(USER_AGENT_BEGIN) {
+            Some(at) => (&text[..at], USER_AGENT),
+            None => (text, ""),
+        };
+        self.clean.reserve(text.len() + agent.len());
+        let mut rest = text;
+        while !rest.is_empty() {
+            let between = |c: char| c.is_whitespace() || BETWEEN_WORDS.contains(&c);
+            let end = rest.find(between).unwrap_or(rest.len());
+            let (word, after) = rest.split_at(end);
+            self.word(word);
+            let gap = after.chars().next().map_or(0, char::len_utf8);
+            self.clean.push_str(&after[..gap]);
+            rest = &after[gap..];
+        }
+        self.clean.push_str(agent);
+        self.clean
+    }
+
+    fn word(&mut self, word: &str) {
+        let said = word.trim_matches(|c: char| !c.is_alphanumeric() && c != ':' && c != '=');
+        if said.is_empty() {
+            return self.clean.push_str(word);
+        }
+        if is_only_removed(said) {
+            (self.named, self.hides_next) = (false, false);
+            return self.clean.push_str(word);
+        }
+        // `name: value` and `"name": "value"`, of which the sign between may be a word of its own.
+        if matches!(said, ":" | "=") {
+            self.hides_next = std::mem::take(&mut self.named);
+            return self.clean.push_str(word);
+        }
+        if std::mem::take(&mut self.named) && said.starts_with([':', '=']) {
+            self.clean.push_str(&said[..1]);
+            self.hides_next = true;
+        }
+        let name = said.trim_end_matches([':', '=']);
+        let is_scheme = TOKEN_SCHEMES.iter().any(|scheme| name.eq_ignore_ascii_case(scheme));
+        if std::mem::replace(&mut self.hides_next, is_scheme) {
+            return self.clean.push_str(HIDDEN);
+        }
+        self.named = names_identity(name);
+        self.hides_next |= self.named && said.ends_with([':', '=']);
+        self.content(word);
+    }
+
+    fn content(&mut self, word: &str) {
+        if let Some(at) = word.find("://") {
+            let scheme = word[..at].rfind(|c: char| !is_of_scheme(c));
+            let begin =
+                scheme.map_or(0, |before| before + word[before..].chars().next().map_or(0, char::len_utf8));
+            if self.parts(&word[..begin]) {
+                return self.clean.push_str(HIDDEN);
+            }
+            return self.route(&word[begin..]);
+        }
+        if word.starts_with('/') && word.len() > 1 {
+            return self.route(word);
+        }
+        let query = word.match_indices('?').find(|(at, _)| word[at + 1..].starts_with(char::is_alphanumeric));
+        let _ = self.parts(query.map_or(word, |(at, _)| &word[..at]));
+    }
+
+    fn route(&mut self, url: &str) {
+        let url = url.trim_end_matches([')', ']', '}', '.', ',', ';', ':', '!']);
+        self.clean.push_str(&route_of(url, self.templates));
+    }
+
+    /// The parts of a word that has no URL. Whether the last of them is a name whose value is to be hidden.
+    fn parts(&mut self, word: &str) -> bool {
+        let mut rest = word;
+        let (mut hidden, mut named) = (false, false);
+        while !rest.is_empty() {
+            let end = rest.find(BETWEEN_PARTS).unwrap_or(rest.len());
+            let (part, after) = rest.split_at(end);
+            named = after.starts_with('=') && names_identity(part);
+            if !hidden {
+                self.part(part);
+            }
+            let Some(sign) = after.chars().next() else { break };
+            if matches!(sign, '&' | ';' | ',') {
+                hidden = false;
+            }
+            if !hidden {
+                self.clean.push(sign);
+            }
+            if named && after.len() > 1 && !hidden {
+                self.clean.push_str(HIDDEN);
+                hidden = true;
+            }
+            rest = &after[sign.len_utf8()..];
+        }
+        named
+    }
+
+    fn part(&mut self, part: &str) {
+        let value = part.split_once(':').filter(|(name, value)| !value.is_empty() && names_identity(name));
+        if let Some((name, _)) = value {
+            self.clean.push_str(name);
+            self.clean.push(':');
+            self.clean.push_str(HIDDEN);
+        } else if is_address(part) {
+            self.clean.push_str(ADDRESS);
+        } else if is_token(part) {
+            self.clean.push_str(TOKEN);
+        } else if let Some(before) = before_mail(part) {
+            self.clean.push_str(before);
+            self.clean.push_str(MAIL);
+        } else {
+            self.clean.push_str(part);
+        }
+    }
+}
+
+fn is_of_scheme(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.')
+}
+
+/// What stands before a mail address, such as `mailto:`; none where there is no mail address.
+fn before_mail(part: &str) -> Option<&str> {
+    let begin = part.find(['@', '%']).and_then(|sign| part[..sign].rfind(':')).map_or(0, |colon| colon + 1);
+    is_mail(&part[begin..]).then(|| &part[..begin])
+}
+
+fn is_mail(text: &str) -> bool {
+    let text = text.trim_end_matches(['.', ':', '?']);
+    let at = text.split_once('@').or_else(|| text.split_once("%40"));
+    at.is_some_and(|(user, host)| {
+        let domain = host.rsplit_once('.').map_or("", |(_, domain)| domain);
+        !user.is_empty()
+            && !text.contains(char::is_whitespace)
+            && domain.len() > 1
+            && domain.chars().all(char::is_alphabetic)
+    })
+}
+
+/// An IP address, with or without port.
+fn is_address(text: &str) -> bool {
+    let text = text.trim_end_matches('.');
+    let v4 = |text: &str| text.parse::<Ipv4Addr>().is_ok();
+    if text.bytes().filter(|byte| *byte == b'.').count() == 3 {
+        return v4(text)
+            || text.split_once(':').is_some_and(|(host, port)| v4(host) && port.parse::<u16>().is_ok());
+    }
+    // `a::b` is a name in many languages: an address has a digit.
+    let host = text.split('%').next().unwrap_or_default();
+    host.bytes().filter(|byte| *byte == b':').count() > 1
+        && host.bytes().any(|byte| byte.is_ascii_digit())
+        && host.parse::<Ipv6Addr>().is_ok()
+}
+
+fn is_token(text: &str) -> bool {
+    text.starts_with(TOKEN_BEGIN) && text.bytes().filter(|byte| *byte == b'.').count() == DOTS_OF_TOKEN
+}
+
+#[cfg(test)]
+mod tests;
