@@ -8,6 +8,7 @@ use actix_web::HttpResponse;
 use actix_web::web::{self, Data, ServiceConfig};
 use serde_json::json;
 
+use crate::body::budget::Budget;
 use crate::endpoint::not_found;
 use crate::log::Log;
 use crate::metrics::Metrics;
@@ -21,6 +22,8 @@ pub struct Admin {
     pub metrics: Arc<Metrics>,
     /// The log.
     pub log: Arc<Log>,
+    /// What bodies hold.
+    pub bodies: Arc<Budget>,
     /// Description of the public endpoints.
     pub openapi: String,
     /// Whether the process was told to stop.
@@ -39,7 +42,7 @@ pub fn configure(routes: &mut ServiceConfig, admin: &Data<Admin>) {
 }
 
 async fn metrics(admin: Data<Admin>) -> HttpResponse {
-    match admin.metrics.render(&admin.log) {
+    match admin.metrics.render(&admin.log, &admin.bodies) {
         Ok(text) => HttpResponse::Ok().content_type(prometheus::TEXT_FORMAT).body(text),
         Err(error) => {
             let detail = error.to_string();

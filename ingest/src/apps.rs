@@ -12,12 +12,21 @@ use crate::refusal::{Refusal, quoted};
 const ENDINGS: [&str; 2] = ["yaml", "yml"];
 /// Bytes of a write key at most.
 pub const KEY_BYTES_MAX: usize = 128;
+/// Bytes of an origin at most: the longest name of a host has 253.
+const ORIGIN_BYTES_MAX: usize = 300;
 
 /// Every app, found by its write keys.
 #[derive(Debug, Clone, Default)]
 pub struct Apps {
     apps: Vec<AppFile>,
-    by_key: HashMap<String, usize>,
+    by_key: HashMap<String, Place>,
+}
+
+/// Where a write key leads.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    app: usize,
+    slot: usize,
 }
 
 /// Why the app files are refused.
@@ -106,8 +115,9 @@ impl Apps {
                         format!("`{key}`: want 1 to {KEY_BYTES_MAX} of letters, digits, '.', '_' and '-'"),
                     );
                 }
-                if let Some(other) = apps.by_key.insert(key.clone(), apps.apps.len()) {
-                    let owner = apps.apps.get(other).map_or(&file.app, |app| &app.app);
+                let place = Place { app: apps.apps.len(), slot: apps.by_key.len() };
+                if let Some(other) = apps.by_key.insert(key.clone(), place) {
+                    let owner = apps.apps.get(other.app).map_or(&file.app, |app| &app.app);
                     return refuse("keys", format!("`{key}` is already a key of app `{owner}`"));
                 }
             }
@@ -128,11 +138,30 @@ impl Apps {
     /// # Errors
     /// When no app has the key, or the app does not list the origin.
     pub fn admit(&self, key: &str, origin: Option<&str>) -> Result<&AppFile, Refusal> {
-        let app = self.by_key.get(key).and_then(|at| self.apps.get(*at)).ok_or(Refusal::WrongKey)?;
+        self.admit_at(key, origin).map(|(app, _)| app)
+    }
+
+    /// The same, with the key's slot for limits.
+    ///
+    /// # Errors
+    /// As [`Apps::admit`].
+    pub fn admit_at(&self, key: &str, origin: Option<&str>) -> Result<(&AppFile, usize), Refusal> {
+        let place = self.by_key.get(key).ok_or(Refusal::WrongKey)?;
+        let app = self.apps.get(place.app).ok_or(Refusal::WrongKey)?;
         match origin {
             Some(origin) if !allows(app, origin) => Err(Refusal::ForeignOrigin(quoted(origin))),
-            Some(_) | None => Ok(app),
+            Some(_) | None => Ok((app, place.slot)),
         }
+    }
+
+    /// Slots for limits: one for each write key, then one for each app, whose keys share it where they come in bodies.
+    pub fn slots(&self) -> usize {
+        self.by_key.len() + self.apps.len()
+    }
+
+    /// The slot of an app.
+    pub fn slot_of_app(&self, name: &str) -> Option<usize> {
+        self.apps.iter().position(|app| app.app == name).map(|at| self.by_key.len() + at)
     }
 
     /// Whether any app lists the origin: a preflight carries no key.
@@ -157,7 +186,12 @@ impl Apps {
 }
 
 fn allows(app: &AppFile, origin: &str) -> bool {
-    app.origins.iter().any(|allowed| allowed == "*" || allowed == origin)
+    app.origins.iter().any(|allowed| if allowed == "*" { is_sendable(origin) } else { allowed == origin })
+}
+
+/// Whether a browser may send this as an origin: it is answered by its own name, so it must be one.
+fn is_sendable(origin: &str) -> bool {
+    origin == "null" || (origin != "*" && origin.len() <= ORIGIN_BYTES_MAX && is_origin(origin))
 }
 
 fn is_key(key: &str) -> bool {
@@ -168,7 +202,14 @@ fn is_key(key: &str) -> bool {
 fn is_origin(origin: &str) -> bool {
     origin == "*"
         || origin.split_once("://").is_some_and(|(scheme, host)| {
-            !scheme.is_empty() && !host.is_empty() && !host.contains(['/', '?', '#'])
+            let scheme_bytes = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'.' | b'-');
+            let host_bytes = |byte: u8| {
+                byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':' | b'[' | b']')
+            };
+            !scheme.is_empty()
+                && scheme.bytes().all(scheme_bytes)
+                && !host.is_empty()
+                && host.bytes().all(host_bytes)
         })
 }
 
@@ -194,6 +235,7 @@ mod tests {
             ("notes.txt", "not an app"),
         ])
         .unwrap();
+        let long = format!("https://{}", "a".repeat(ORIGIN_BYTES_MAX));
         let check = |key, origin, expect: Result<&str, &str>| {
             let found = apps.admit(key, origin);
             assert_eq!(
@@ -207,6 +249,12 @@ mod tests {
         check("w2", Some("https://a.example:8443"), Err("foreign_origin"));
         check("w2", Some("https://a.example.evil"), Err("foreign_origin"));
         check("x", Some("null"), Ok("any"));
+        check("x", Some("https://xn--bcher-kva.example:8443"), Ok("any"));
+        check("x", Some("https://[::1]:8443"), Ok("any"));
+        check("x", Some("*"), Err("foreign_origin"));
+        check("x", Some("https://a.example/path"), Err("foreign_origin"));
+        check("x", Some("https://a.example, https://b.example"), Err("foreign_origin"));
+        check("x", Some(&long), Err("foreign_origin"));
         check("i", None, Ok("ios"));
         check("i", Some("https://a.example"), Err("foreign_origin"));
         check("", None, Err("wrong_key"));
@@ -238,6 +286,16 @@ mod tests {
             &[("a.yaml", "app: a\nkeys: [k]\norigins: [a.example]\n")],
             "DIR/a.yaml: origins: `a.example`: want `*` or scheme://host[:port]",
         );
+    }
+
+    #[test]
+    fn keys_that_are_rotated_are_valid_side_by_side_and_counted_apart() {
+        let apps =
+            load(&[("a.yaml", "app: a\nkeys: [new, old]\n"), ("b.yaml", "app: b\nkeys: [k]\n")]).unwrap();
+        let slot = |key| apps.admit_at(key, None).map(|(app, slot)| (app.app.as_str(), slot)).unwrap();
+        assert_eq!([slot("new"), slot("old"), slot("k")], [("a", 0), ("a", 1), ("b", 2)]);
+        assert_eq!((apps.slot_of_app("a"), apps.slot_of_app("b"), apps.slots()), (Some(3), Some(4), 5));
+        assert_eq!(apps.slot_of_app("c"), None);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use settings::SettingsError;
 use settings::kafka::{Properties, are_brokers, is_topic_name};
 
 use crate::adapter::Format;
+use crate::address::Proxies;
 use crate::log::RESERVED_PROPERTIES;
 
 /// Everything that can be configured.
@@ -27,14 +28,21 @@ pub struct Config {
     pub workers: usize,
     /// Header in which a proxy says the client's country (ISO 3166), such as `cf-ipcountry`; empty: none does.
     pub country_header: String,
+    /// Networks or addresses of the proxies that tell the client's address, separated by commas. With none of them
+    /// a client is who connects.
+    pub trusted_proxies: String,
+    /// The header that these proxies append the address to: `x-forwarded-for` or `forwarded`; empty: none.
+    pub forwarded_header: String,
     /// What `Retry-After` tells clients when the log does not confirm, s.
     pub retry_after_s: u64,
     /// How long requests in flight have when the process is told to stop, s.
     pub shutdown_timeout_s: u64,
     /// Where each format is received: ad blockers know the usual paths.
     pub paths: Paths,
-    /// Bounds of a request.
+    /// Bounds of a request, and of all of them.
     pub limits: Limits,
+    /// How many requests may come in a time.
+    pub rates: Rates,
     /// The log.
     pub kafka: KafkaConfig,
 }
@@ -67,8 +75,32 @@ pub struct Limits {
     pub body_bytes_max: usize,
     /// Bytes of a body once decompressed.
     pub decompressed_bytes_max: usize,
+    /// Bytes of a decompressed body for each byte as it is sent, at most; the first 64 KiB are free.
+    pub decompressed_ratio_max: usize,
     /// Time for a whole body, s.
     pub body_timeout_s: u64,
+    /// Bytes that all bodies hold together, from their first byte to the answer.
+    pub bodies_bytes_max: usize,
+    /// Time for the head of a request, s.
+    pub head_timeout_s: u64,
+    /// How long a connection waits for the next request, s.
+    pub keep_alive_s: u64,
+    /// Connections at the same time; more wait to be accepted.
+    pub connections_max: usize,
+}
+
+/// How many requests may come in a time; what is more is answered 429. 0 a second is no limit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Rates {
+    /// Requests a second of one network of clients: /24 of IPv4, /48 of IPv6.
+    pub network_requests_per_s: u32,
+    /// Requests of a network that may come at once.
+    pub network_burst: u32,
+    /// Requests a second with one write key.
+    pub key_requests_per_s: u32,
+    /// Requests with a write key that may come at once.
+    pub key_burst: u32,
 }
 
 /// How the log is reached.
@@ -93,10 +125,13 @@ impl Default for Config {
             apps_dir: "definitions/apps".into(),
             workers: 0,
             country_header: String::new(),
+            trusted_proxies: "127.0.0.0/8, ::1".into(),
+            forwarded_header: "x-forwarded-for".into(),
             retry_after_s: 5,
             shutdown_timeout_s: 15,
             paths: Paths::default(),
             limits: Limits::default(),
+            rates: Rates::default(),
             kafka: KafkaConfig::default(),
         }
     }
@@ -133,7 +168,27 @@ impl Paths {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { body_bytes_max: 256 << 10, decompressed_bytes_max: 1 << 20, body_timeout_s: 20 }
+        Self {
+            body_bytes_max: 256 << 10,
+            decompressed_bytes_max: 1 << 20,
+            decompressed_ratio_max: 100,
+            body_timeout_s: 20,
+            bodies_bytes_max: 64 << 20,
+            head_timeout_s: 5,
+            keep_alive_s: 30,
+            connections_max: 10_000,
+        }
+    }
+}
+
+impl Default for Rates {
+    fn default() -> Self {
+        Self {
+            network_requests_per_s: 1_000,
+            network_burst: 5_000,
+            key_requests_per_s: 100_000,
+            key_burst: 200_000,
+        }
     }
 }
 
@@ -180,6 +235,14 @@ impl Config {
         Ok(config)
     }
 
+    /// Who may tell a client's address.
+    ///
+    /// # Errors
+    /// The key that is wrong, and what is allowed.
+    pub fn proxies(&self) -> Result<Proxies, (&'static str, String)> {
+        Proxies::parse(&self.trusted_proxies, &self.forwarded_header)
+    }
+
     fn validate(&self, place: &str) -> Result<(), ConfigError> {
         let refuse = |key, value: String, detail: &str| {
             Err(ConfigError::Value { place: place.into(), key, value, detail: detail.into() })
@@ -210,11 +273,22 @@ impl Config {
             ("workers", self.workers as u64, 0, 1_024),
             ("limits.body_bytes_max", self.limits.body_bytes_max as u64, 1_024, 16 << 20),
             ("limits.decompressed_bytes_max", self.limits.decompressed_bytes_max as u64, 1_024, 64 << 20),
+            ("limits.decompressed_ratio_max", self.limits.decompressed_ratio_max as u64, 2, 10_000),
             ("limits.body_timeout_s", self.limits.body_timeout_s, 1, 300),
+            ("limits.bodies_bytes_max", self.limits.bodies_bytes_max as u64, 16 << 20, 64 << 30),
+            ("limits.head_timeout_s", self.limits.head_timeout_s, 1, 300),
+            ("limits.keep_alive_s", self.limits.keep_alive_s, 1, 3_600),
+            ("limits.connections_max", self.limits.connections_max as u64, 16, 1_000_000),
+            ("rates.network_burst", u64::from(self.rates.network_burst), 1, u64::from(u32::MAX)),
+            ("rates.key_burst", u64::from(self.rates.key_burst), 1, u64::from(u32::MAX)),
         ] {
             if !(low..=high).contains(&value) {
                 return refuse(key, value.to_string(), &format!("want {low} to {high}"));
             }
+        }
+        if let Err((key, detail)) = self.proxies() {
+            let value = if key == "trusted_proxies" { &self.trusted_proxies } else { &self.forwarded_header };
+            return refuse(key, value.clone(), &detail);
         }
         let paths = [
             ("paths.beacons", &self.paths.beacons),

@@ -11,20 +11,23 @@ use std::sync::Arc;
 
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::http::{Method, StatusCode};
-use actix_web::web::{self, Bytes, Data, Payload, ServiceConfig};
+use actix_web::web::{self, Data, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, guard};
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::adapter::{self, Format};
+use crate::address::{Network, Proxies};
 use crate::admission::objection::Objections;
-use crate::admission::{Notation, Request};
+use crate::admission::{Admission, Notation, Request};
 use crate::apps::Apps;
+use crate::body::budget::Budget;
 use crate::config::Config;
 use crate::durable::make_durable;
 use crate::hints::{Hints, country_of};
 use crate::log::{Log, LogError};
 use crate::metrics::Metrics;
+use crate::rate::Limiter;
 use crate::refusal::Refusal;
 use crate::user_agent::{Cache, Client, Families};
 use crate::{body, clock, cors};
@@ -40,6 +43,12 @@ pub struct Service {
     pub config: Config,
     /// Who may send.
     pub apps: Apps,
+    /// Who tells a client's address.
+    pub proxies: Proxies,
+    /// How many requests may come.
+    pub limiter: Arc<Limiter>,
+    /// What all bodies may hold.
+    pub bodies: Arc<Budget>,
     /// User agents.
     pub families: Families,
     /// Where beacons go.
@@ -136,23 +145,25 @@ async fn accept(
     worker: &Worker,
 ) -> Result<HttpResponse, Refusal> {
     let headers = request.headers();
+    check_network(request, service)?;
     let query = query_of(request);
     let origin = cors::origin_of(request);
     let write_key = text_of(headers, "x-api-key").or(query.key.as_deref());
     if let Some(key) = write_key {
-        service.apps.admit(key, origin)?;
+        let (_, slot) = service.apps.admit_at(key, origin)?;
+        service.limiter.check_key(slot)?;
     }
     let by_get = request.method() == Method::GET;
-    let body: Bytes = if by_get {
-        Bytes::copy_from_slice(request.query_string().as_bytes())
+    let body = if by_get {
+        None
     } else {
-        body::read(request, payload, &service.config.limits).await?
+        Some(body::read(request, payload, &service.config.limits, &service.bodies).await?)
     };
     let client = client_of(headers, service, worker);
     let (hints, objections) = told_by(headers);
     let country = country_header(headers, &service.config.country_header);
     let parts = Request {
-        body: &body,
+        body: body.as_ref().map_or(request.query_string().as_bytes(), |body| &body.bytes),
         write_key,
         origin,
         idempotency_key: text_of(headers, "idempotency-key"),
@@ -167,6 +178,9 @@ async fn accept(
         apps: &service.apps,
     };
     let admission = format.adapt(&parts)?;
+    if write_key.is_none() {
+        check_keys_of_body(&admission, service)?;
+    }
     let started = clock::monotonic();
     let record_bytes =
         make_durable(&admission, &service.log, &worker.buffer).await.map_err(|error| match error {
@@ -180,6 +194,31 @@ async fn accept(
         if by_get { adapter::pixel() } else { format.answer(notation, events, &admission.rejected) };
     service.metrics.count_durable(format, response.status(), &admission, record_bytes, seconds);
     Ok(response)
+}
+
+fn check_network(request: &HttpRequest, service: &Service) -> Result<(), Refusal> {
+    if service.limiter.limits_networks()
+        && let Some(peer) = request.peer_addr()
+        && let Some(client) = service.proxies.client(peer.ip(), request.headers())
+    {
+        service.limiter.check_network(Network::of(client))?;
+    }
+    Ok(())
+}
+
+/// Keys that come in the body are known only now, by their apps.
+fn check_keys_of_body(admission: &Admission<'_>, service: &Service) -> Result<(), Refusal> {
+    let mut checked = "";
+    for admitted in &admission.admitted {
+        let app = admitted.beacon.app.as_ref();
+        if app != checked
+            && let Some(slot) = service.apps.slot_of_app(app)
+        {
+            service.limiter.check_key(slot)?;
+            checked = app;
+        }
+    }
+    Ok(())
 }
 
 async fn preflight(format: Format, request: HttpRequest, service: Data<Service>) -> HttpResponse {
@@ -198,8 +237,13 @@ fn refuse(format: Format, notation: Notation, refusal: &Refusal, service: &Servi
     let status = refusal.status();
     service.metrics.count_refused(Some(format), status.as_u16(), refusal.error());
     let mut response = format.refuse(notation, status, refusal.error(), &refusal.to_string());
-    if status == StatusCode::SERVICE_UNAVAILABLE {
-        response.headers_mut().insert(header::RETRY_AFTER, service.config.retry_after_s.into());
+    let retry_after_s = match refusal {
+        Refusal::TooManyRequests { retry_after_s, .. } => Some(*retry_after_s),
+        _ if status == StatusCode::SERVICE_UNAVAILABLE => Some(service.config.retry_after_s),
+        _ => None,
+    };
+    if let Some(seconds) = retry_after_s {
+        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
     }
     response
 }

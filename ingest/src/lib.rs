@@ -6,6 +6,7 @@
 //! are pure: no clock, no network, no runtime. What beacons mean for journeys is `aggregator`'s.
 
 pub mod adapter;
+pub mod address;
 pub mod admin;
 pub mod admission;
 pub mod apps;
@@ -20,6 +21,7 @@ pub mod hints;
 pub mod log;
 pub mod metrics;
 pub mod openapi;
+pub mod rate;
 pub mod refusal;
 pub mod startup;
 pub mod ticks;

@@ -40,6 +40,8 @@ Configuration, with its defaults:
   apps_dir = \"definitions/apps\"     # app files: write keys, origins, routes
   workers = 0                       # one a core
   country_header = \"\"               # set by a proxy, such as cf-ipcountry
+  trusted_proxies = \"127.0.0.0/8, ::1\"           # whose forwarded_header tells the client's address
+  forwarded_header = \"x-forwarded-for\"           # or forwarded
   retry_after_s = 5
   shutdown_timeout_s = 15
   [paths]
@@ -53,7 +55,17 @@ Configuration, with its defaults:
   [limits]
   body_bytes_max = 262144
   decompressed_bytes_max = 1048576
+  decompressed_ratio_max = 100      # beyond 64 KiB
   body_timeout_s = 20
+  bodies_bytes_max = 67108864       # of all requests together
+  head_timeout_s = 5
+  keep_alive_s = 30
+  connections_max = 10000
+  [rates]                           # 0 a second: no limit
+  network_requests_per_s = 1000     # of a /24 or /48
+  network_burst = 5000
+  key_requests_per_s = 100000
+  key_burst = 200000
   [kafka]
   brokers = \"127.0.0.1:9092\"
   topic = \"rum.beacons\"

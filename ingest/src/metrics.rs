@@ -6,6 +6,7 @@ use prometheus::{Encoder, Histogram, HistogramOpts, IntGauge, Opts, Registry, Te
 
 use crate::adapter::Format;
 use crate::admission::Admission;
+use crate::body::budget::Budget;
 use crate::log::Log;
 
 type Counter = GenericCounter<AtomicU64>;
@@ -31,6 +32,8 @@ pub struct Metrics {
     queued: IntGauge,
     failures: IntGauge,
     in_flight: IntGauge,
+    bodies_bytes: IntGauge,
+    networks: IntGauge,
 }
 
 impl Metrics {
@@ -96,6 +99,11 @@ impl Metrics {
             queued: gauge("ingest_log_queued_records", "Records that wait for the broker.")?,
             failures: gauge("ingest_log_failed_records_total", "Records that the log did not confirm.")?,
             in_flight: gauge("ingest_requests_in_flight", "Requests that are not answered yet.")?,
+            bodies_bytes: gauge(
+                "ingest_bodies_held_bytes",
+                "Bytes of bodies that are being received or answered, of `limits.bodies_bytes_max`.",
+            )?,
+            networks: gauge("ingest_client_networks", "Networks of clients whose rate is being counted.")?,
             registry,
         })
     }
@@ -152,6 +160,11 @@ impl Metrics {
         self.requests.with_label_values(&[format.name(), "204"]).inc();
     }
 
+    /// Tells how many networks' rates are counted.
+    pub fn set_networks(&self, count: usize) {
+        self.networks.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
     /// Counts a request for as long as the guard lives.
     pub fn begin(&self) -> InFlight {
         self.in_flight.inc();
@@ -162,7 +175,8 @@ impl Metrics {
     ///
     /// # Errors
     /// When it cannot be encoded.
-    pub fn render(&self, log: &Log) -> Result<String, prometheus::Error> {
+    pub fn render(&self, log: &Log, bodies: &Budget) -> Result<String, prometheus::Error> {
+        self.bodies_bytes.set(i64::try_from(bodies.held_bytes()).unwrap_or(i64::MAX));
         self.queued.set(i64::from(log.queued()));
         self.failures.set(i64::try_from(log.failures()).unwrap_or(i64::MAX));
         let mut text = Vec::new();

@@ -60,12 +60,15 @@ fn following(refusal: &Refusal) -> Option<Refusal> {
         Refusal::UnknownOrigin(_) => Refusal::BodyTimeout(0),
         Refusal::BodyTimeout(_) => Refusal::BodyTooLarge(0),
         Refusal::BodyTooLarge(_) => Refusal::DecompressedTooLarge(0),
-        Refusal::DecompressedTooLarge(_) => Refusal::TooManyEvents(0),
+        Refusal::DecompressedTooLarge(_) => Refusal::RatioTooLarge(0),
+        Refusal::RatioTooLarge(_) => Refusal::TooManyEvents(0),
         Refusal::TooManyEvents(_) => Refusal::TooManyNodes(0),
         Refusal::TooManyNodes(_) => Refusal::RecordTooLarge,
         Refusal::RecordTooLarge => Refusal::ContentType { found: text(), wanted: text() },
         Refusal::ContentType { .. } => Refusal::ContentEncoding(text()),
-        Refusal::ContentEncoding(_) => Refusal::NotDurable(""),
+        Refusal::ContentEncoding(_) => Refusal::TooManyRequests { of: "", retry_after_s: 0 },
+        Refusal::TooManyRequests { .. } => Refusal::TooManyBodies(0),
+        Refusal::TooManyBodies(_) => Refusal::NotDurable(""),
         Refusal::NotDurable(_) => return None,
     })
 }
@@ -114,7 +117,7 @@ fn operation(format: Format, method: &str, (status, success): (String, Value)) -
     responses.insert(status, success);
     for (status, errors) in errors_by_status() {
         let mut refused = response(format, &errors);
-        if status == 503 {
+        if matches!(status, 429 | 503) {
             let schema = json!({"type": "integer", "minimum": 1});
             refused["headers"] =
                 json!({"retry-after": {"description": "s", "required": true, "schema": schema}});

@@ -59,6 +59,9 @@ pub enum Refusal {
     /// More bytes than the limit once decompressed.
     #[error("the decompressed body has more than {0} bytes")]
     DecompressedTooLarge(usize),
+    /// Far more bytes than there were compressed.
+    #[error("the decompressed body has more than {0} times the bytes of the body")]
+    RatioTooLarge(usize),
     /// More events than a beacon may hold.
     #[error("the body has {0} events, more than {EVENTS_MAX}")]
     TooManyEvents(usize),
@@ -77,8 +80,19 @@ pub enum Refusal {
         wanted: String,
     },
     /// A content encoding that is not decoded here.
-    #[error("content encoding `{0}` is not accepted, want gzip, deflate or identity")]
+    #[error("content encoding `{0}` is not accepted, want one of gzip, deflate, br, zstd and identity")]
     ContentEncoding(String),
+    /// More requests in a short time than are allowed.
+    #[error("too many requests {of}: the next is taken after {retry_after_s} s")]
+    TooManyRequests {
+        /// Whose.
+        of: &'static str,
+        /// When the next one is taken, s.
+        retry_after_s: u64,
+    },
+    /// All bodies that are held at the same time have more bytes than the limit.
+    #[error("bodies of more than {0} bytes are being received at the same time")]
+    TooManyBodies(usize),
     /// The log did not confirm in time, or could not take more.
     #[error("the beacon could not be made durable: {0}")]
     NotDurable(&'static str),
@@ -99,11 +113,13 @@ impl Refusal {
             Self::BodyTimeout(_) => StatusCode::REQUEST_TIMEOUT,
             Self::BodyTooLarge(_)
             | Self::DecompressedTooLarge(_)
+            | Self::RatioTooLarge(_)
             | Self::TooManyEvents(_)
             | Self::TooManyNodes(_)
             | Self::RecordTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::ContentType { .. } | Self::ContentEncoding(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::NotDurable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TooManyRequests { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::TooManyBodies(_) | Self::NotDurable(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -122,10 +138,13 @@ impl Refusal {
             Self::BodyTimeout(_) => "body_timeout",
             Self::BodyTooLarge(_) => "body_too_large",
             Self::DecompressedTooLarge(_) => "decompressed_too_large",
+            Self::RatioTooLarge(_) => "ratio_too_large",
             Self::TooManyEvents(_) | Self::TooManyNodes(_) => "too_many_events",
             Self::RecordTooLarge => "record_too_large",
             Self::ContentType { .. } => "unsupported_content_type",
             Self::ContentEncoding(_) => "unsupported_content_encoding",
+            Self::TooManyRequests { .. } => "too_many_requests",
+            Self::TooManyBodies(_) => "overloaded",
             Self::NotDurable(_) => "not_durable",
         }
     }
@@ -138,9 +157,10 @@ impl Refusal {
     }
 }
 
-/// As much of a client's text as a refusal may repeat.
+/// As much of a client's text as a refusal may repeat, without control characters.
 pub fn quoted(text: &str) -> String {
-    text[..text.floor_char_boundary(QUOTED_BYTES_MAX)].to_owned()
+    let text = &text[..text.floor_char_boundary(QUOTED_BYTES_MAX)];
+    text.chars().map(|char| if char.is_control() { char::REPLACEMENT_CHARACTER } else { char }).collect()
 }
 
 #[cfg(test)]
@@ -153,6 +173,7 @@ mod tests {
         let error = serde_json::from_str::<u8>(&long).unwrap_err();
         assert!(Refusal::of_json(&error).to_string().len() < DETAIL_BYTES_MAX + 100);
         assert_eq!(quoted(&"x".repeat(500)).len(), QUOTED_BYTES_MAX);
+        assert_eq!(quoted("a\r\nset-cookie: b\u{1b}[2J"), "a\u{fffd}\u{fffd}set-cookie: b\u{fffd}[2J");
     }
 
     #[test]

@@ -14,19 +14,17 @@ use tokio::task::JoinHandle;
 
 use crate::admin::{self, Admin};
 use crate::apps::{Apps, AppsError};
+use crate::body::budget::Budget;
 use crate::checks::{self, CheckError};
 use crate::config::Config;
 use crate::endpoint::{self, Service};
 use crate::log::{Log, producer_config};
 use crate::metrics::Metrics;
 use crate::openapi;
+use crate::rate::{self, Limiter};
 use crate::ticks;
 use crate::user_agent::{Families, FamiliesError};
 
-/// An idle connection is kept this long for the next beacon of its client.
-const KEEP_ALIVE: Duration = Duration::from_secs(30);
-/// Time for a request's head.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long what a refused client still sends is read, so that it can read the answer.
 const LINGER: Duration = Duration::from_secs(5);
 
@@ -48,6 +46,9 @@ pub enum StartError {
     /// Kafka or the topic.
     #[error(transparent)]
     Check(#[from] CheckError),
+    /// A list that the configuration's validation has not seen.
+    #[error("{0}: {1}")]
+    Proxies(&'static str, String),
     /// Names of metrics.
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
@@ -87,21 +88,29 @@ impl Ingest {
         let log = Arc::new(Log::new(&config.kafka).map_err(StartError::Client)?);
         checks::check_topic(&config.kafka).await?;
         let metrics = Arc::new(Metrics::new()?);
+        let proxies = config.proxies().map_err(|(key, detail)| StartError::Proxies(key, detail))?;
+        let limiter = Arc::new(Limiter::new(&config.rates, apps.slots()));
+        let bodies = Arc::new(Budget::new(config.limits.bodies_bytes_max));
         let stopping = Arc::new(AtomicBool::new(false));
         let shutdown_timeout = Duration::from_secs(config.shutdown_timeout_s);
         let admin_service = Data::new(Admin {
             metrics: Arc::clone(&metrics),
             log: Arc::clone(&log),
+            bodies: Arc::clone(&bodies),
             openapi: openapi::description(&config).to_string(),
             stopping: Arc::clone(&stopping),
         });
         let (admin, admin_address) = bind_admin(admin_service, config.admin_listen)?;
-        let (listen, workers) = (config.listen, config.workers);
-        let service = Data::new(Service { config, apps, families, log: Arc::clone(&log), metrics });
-        let (public, address) = bind_public(service, listen, workers, shutdown_timeout)?;
+        let networks = Arc::clone(&metrics);
+        let sweep = rate::sweep(Arc::clone(&limiter), move |left| networks.set_networks(left));
+        let log_of_service = Arc::clone(&log);
+        let service =
+            Service { config, apps, proxies, limiter, bodies, families, log: log_of_service, metrics };
+        let (public, address) = bind_public(Data::new(service))?;
         let (public_handle, admin_handle) = (public.handle(), admin.handle());
         let tasks = vec![
             tokio::spawn(ticks::run(Arc::clone(&log))),
+            tokio::spawn(sweep),
             tokio::spawn(async { drop(public.await) }),
             tokio::spawn(async { drop(admin.await) }),
         ];
@@ -150,26 +159,27 @@ impl Ingest {
     }
 }
 
-fn bind_public(
-    service: Data<Service>,
-    listen: SocketAddr,
-    workers: usize,
-    shutdown_timeout: Duration,
-) -> Result<(Server, SocketAddr), StartError> {
+fn bind_public(service: Data<Service>) -> Result<(Server, SocketAddr), StartError> {
+    let config = &service.config;
+    let (listen, limits, shutdown_timeout_s) =
+        (config.listen, config.limits.clone(), config.shutdown_timeout_s);
+    let workers = match config.workers {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        workers => workers,
+    };
     let app = move || {
         App::new()
             .configure(|routes| endpoint::configure(routes, &service))
             .default_service(web::to(endpoint::not_found))
     };
-    let mut server = HttpServer::new(app)
-        .keep_alive(KEEP_ALIVE)
-        .client_request_timeout(HEAD_TIMEOUT)
+    let server = HttpServer::new(app)
+        .keep_alive(Duration::from_secs(limits.keep_alive_s))
+        .client_request_timeout(Duration::from_secs(limits.head_timeout_s))
         .client_disconnect_timeout(LINGER)
-        .shutdown_timeout(shutdown_timeout.as_secs())
+        .shutdown_timeout(shutdown_timeout_s)
+        .workers(workers)
+        .max_connections(limits.connections_max.div_ceil(workers))
         .disable_signals();
-    if workers > 0 {
-        server = server.workers(workers);
-    }
     bound(server.bind(listen).map(|server| (server.addrs(), server.run())), "listen", listen)
 }
 

@@ -62,6 +62,11 @@ fn a_bad_value_is_refused_with_file_and_key() {
     check("[paths]\nfaro = '/v1/beacons'", "paths.faro = \"/v1/beacons\": is the path of another format");
     check("[limits]\nbody_bytes_max = 1023", "limits.body_bytes_max = \"1023\": want 1024 to 16777216");
     check("[limits]\nbody_timeout_s = 0", "limits.body_timeout_s = \"0\"");
+    check("[limits]\nbodies_bytes_max = 1024", "limits.bodies_bytes_max = \"1024\": want 16777216 to");
+    check("[rates]\nkey_burst = 0", "rates.key_burst = \"0\": want 1 to");
+    check("[rates]\nkey_requests_per_s = -1", "FILE: rates.key_requests_per_s: ");
+    check("trusted_proxies = '10.0.0.0/8, x'", "trusted_proxies = \"10.0.0.0/8, x\": `x`: want an address");
+    check("forwarded_header = 'x-real-ip'", "forwarded_header = \"x-real-ip\": want `x-forwarded-for`");
     check("country_header = 'a b'", "country_header = \"a b\": want the name of a header");
     let error = load("", &[("INGEST_KAFKA__TOPIK", "x")]).unwrap_err();
     assert!(error.starts_with("environment (INGEST_…): kafka.topik: unknown field"), "{error}");
