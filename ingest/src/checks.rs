@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
+use rdkafka::client::DefaultClientContext;
 use rdkafka::error::KafkaError;
+use rdkafka::producer::{Producer, ThreadedProducer};
 use settings::kafka::Asking;
 
 use crate::clock;
@@ -60,12 +62,13 @@ pub async fn check_topic(kafka: &KafkaConfig) -> Result<(), CheckError> {
     let away = |source| CheckError::KafkaAway { brokers: kafka.brokers.clone(), source };
     let deadline = clock::monotonic() + DEPENDENCY_WAIT;
     let asking = Asking::default();
-    let admin: AdminClient<Asking> =
+    // Hears what went wrong, which a client for administration does not.
+    let asker: ThreadedProducer<Asking> =
         producer_config(kafka).create_with_context(asking.clone()).map_err(away)?;
-    let admin = Arc::new(admin);
+    let asker = Arc::new(asker);
     let partitions = loop {
-        let (admin, topic) = (Arc::clone(&admin), kafka.topic.clone());
-        let asked = tokio::task::spawn_blocking(move || partitions(&admin, &topic)).await;
+        let (asker, topic) = (Arc::clone(&asker), kafka.topic.clone());
+        let asked = tokio::task::spawn_blocking(move || partitions(&asker, &topic)).await;
         match asked.unwrap_or(Err(KafkaError::Canceled)) {
             Ok(partitions) => break partitions,
             Err(source) => {
@@ -83,6 +86,7 @@ pub async fn check_topic(kafka: &KafkaConfig) -> Result<(), CheckError> {
     if partitions == 0 {
         return Err(CheckError::TopicMissing(kafka.topic.clone()));
     }
+    let admin: AdminClient<DefaultClientContext> = producer_config(kafka).create().map_err(away)?;
     let options = AdminOptions::new().request_timeout(Some(BROKER_TIMEOUT));
     let answers =
         admin.describe_configs(&[ResourceSpecifier::Topic(&kafka.topic)], &options).await.map_err(away)?;
@@ -99,8 +103,8 @@ pub async fn check_topic(kafka: &KafkaConfig) -> Result<(), CheckError> {
 }
 
 /// The topic's partitions, none when there is no topic. Blocks.
-fn partitions(admin: &AdminClient<Asking>, topic: &str) -> Result<usize, KafkaError> {
-    let metadata = admin.inner().fetch_metadata(Some(topic), BROKER_TIMEOUT)?;
+fn partitions(asker: &ThreadedProducer<Asking>, topic: &str) -> Result<usize, KafkaError> {
+    let metadata = asker.client().fetch_metadata(Some(topic), BROKER_TIMEOUT)?;
     let found = metadata.topics().iter().find(|found| found.name() == topic);
     Ok(found.map_or(0, |found| found.partitions().len()))
 }

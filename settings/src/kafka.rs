@@ -11,6 +11,7 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::KafkaError;
+use rdkafka::producer::{DeliveryResult, ProducerContext};
 use rdkafka::types::RDKafkaConfRes;
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -187,6 +188,13 @@ impl ClientContext for Asking {
 }
 
 impl ConsumerContext for Asking {}
+
+/// Nothing is produced by who only asks.
+impl ProducerContext for Asking {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, _: &DeliveryResult<'_>, (): ()) {}
+}
 
 /// What to do about a failed connection, if waiting does not mend it.
 fn refusal(message: &str) -> Option<String> {

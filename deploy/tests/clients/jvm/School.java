@@ -4,11 +4,12 @@ import io.opentelemetry.api.common.Attributes;
 import io.opentelemetry.api.trace.Span;
 import io.opentelemetry.api.trace.SpanKind;
 import java.io.File;
+import java.time.Instant;
 import java.util.concurrent.TimeUnit;
 
 /**
- * One launch of the school app, as a phone has it: {@code School DIR ADDRESS online|offline}. Prints the latencies that the app
- * itself measured, in ms: "lecture MS".
+ * One launch of the school app, as a phone has it: {@code School DIR ADDRESS online|offline}. Prints what the app itself
+ * measured of each lecture, in ms: "lecture LEAST MOST", since the SDK takes the times somewhere within its calls.
  */
 public final class School {
   /** How long the disk's batches may take to be sent. */
@@ -40,11 +41,14 @@ public final class School {
   }
 
   private static void lecture(long ms) throws InterruptedException {
-    long from = System.nanoTime();
+    long beforeStart = System.nanoTime();
     telemetry.action("lecture.open");
+    long afterStart = System.nanoTime();
     Thread.sleep(ms);
+    long beforeEnd = System.nanoTime();
     telemetry.event("video.first_frame", Attributes.empty());
-    System.out.println("lecture " + (System.nanoTime() - from) / 1e6);
+    long afterEnd = System.nanoTime();
+    System.out.println("lecture " + (beforeEnd - afterStart) / 1e6 + " " + (afterEnd - beforeStart) / 1e6);
   }
 
   private static void took(String name, String attribute, String value, long ns) {
@@ -55,15 +59,18 @@ public final class School {
     span.end(end, TimeUnit.NANOSECONDS);
   }
 
-  private static void call(String method, String path, long status, long ns) {
-    long end = System.currentTimeMillis() * 1_000_000;
+  /** A call that ends {@code ns} after it began, which is after what happened before. */
+  private static void call(String method, String path, long status, long ns) throws InterruptedException {
+    Instant now = Instant.now();
+    long start = TimeUnit.SECONDS.toNanos(now.getEpochSecond()) + now.getNano();
+    TimeUnit.NANOSECONDS.sleep(ns);
     Span span =
         telemetry.tracer().spanBuilder(method).setSpanKind(SpanKind.CLIENT)
             .setAttribute("http.request.method", method)
             .setAttribute("url.full", "https://school.example" + path)
             .setAttribute("http.response.status_code", status)
-            .setStartTimestamp(end - ns, TimeUnit.NANOSECONDS).startSpan();
-    span.end(end, TimeUnit.NANOSECONDS);
+            .setStartTimestamp(start, TimeUnit.NANOSECONDS).startSpan();
+    span.end(start + ns, TimeUnit.NANOSECONDS);
   }
 
   private static void send(File dir) throws InterruptedException {
