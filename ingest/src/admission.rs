@@ -250,7 +250,7 @@ impl<'a> BeaconBuilder<'a> {
         let placed = self.clock.place(draft.stamp);
         let attributes = draft.attributes.admit(self.app, admission);
         self.beacon.events.push(Event {
-            name: cut(cleaned(draft.name, &self.app.routes), admission),
+            name: shortened(cleaned(draft.name, &self.app.routes), admission),
             time_ms: placed.time_ms,
             time_method: placed.method,
             time_correction_ms: placed.correction_ms,
@@ -293,7 +293,6 @@ impl<'a> BeaconBuilder<'a> {
     }
 
     /// The segment, where the context had none, is that of the first event that has the app's declared attribute.
-    /// What a client says of itself is no place for an identity either.
     fn finish(mut self) -> Beacon<'a> {
         if self.beacon.segment.is_empty()
             && let Some(declared) = &self.app.segment
@@ -305,12 +304,6 @@ impl<'a> BeaconBuilder<'a> {
                 .find(|(name, _)| name == declared)
         {
             self.beacon.segment = value.clone();
-        }
-        let Beacon { environment, release, platform, os, browser, device_class, connection, segment, .. } =
-            &mut self.beacon;
-        for said in [environment, release, platform, os, browser, device_class, connection, segment] {
-            let clean = cleaned(std::mem::take(said), &[]);
-            *said = if is_only_removed(&clean) { Cow::Borrowed("") } else { clean };
         }
         self.beacon
     }
@@ -362,8 +355,14 @@ pub fn check_event_count(count: usize) -> Result<(), Refusal> {
     if count > EVENTS_MAX { Err(Refusal::TooManyEvents(count)) } else { Ok(()) }
 }
 
-/// Text cut to its bound, and counted.
+/// What a client says of itself, without what identifies a user, and cut to its bound.
 pub fn cut<'a>(text: Cow<'a, str>, admission: &mut Admission<'_>) -> Cow<'a, str> {
+    let clean = cleaned(text, &[]);
+    if is_only_removed(&clean) { Cow::Borrowed("") } else { shortened(clean, admission) }
+}
+
+/// Text cut to its bound, and counted.
+fn shortened<'a>(text: Cow<'a, str>, admission: &mut Admission<'_>) -> Cow<'a, str> {
     if text.len() <= TEXT_BYTES_MAX {
         return text;
     }

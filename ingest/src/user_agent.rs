@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use schema::beacon::bounded;
 use uaparser::{Parser, UserAgentParser};
 
 /// Database of families, Apache-2.0, see `uap-core/README.md`.
@@ -119,7 +120,7 @@ impl Families {
     pub fn parse(&self, user_agent: &str) -> Client {
         let text = &user_agent[..user_agent.floor_char_boundary(BYTES_MAX)];
         let words = text.to_ascii_lowercase();
-        let known = |family: &str| if family == UNKNOWN { String::new() } else { family.to_owned() };
+        let known = |family: &str| if family == UNKNOWN { String::new() } else { bounded(family).to_owned() };
         let bot = is_bot(&words) || self.0.parse_device(text).family == "Spider";
         Client {
             os: known(&self.0.parse_os(text).family),

@@ -114,7 +114,8 @@ fn has_content_of_its_own(url: &str) -> bool {
         .is_some_and(|(scheme, _)| CONTENT_SCHEMES.iter().any(|known| scheme.eq_ignore_ascii_case(known)))
 }
 
-/// A number, a UUID or hash (four or more digits, or hex and dashes with a digit), or too long for a name.
+/// A number, a UUID or hash (four or more digits, or hex and dashes with a digit), too long for a name, or with characters
+/// that names in paths have not.
 fn is_variable(segment: &str) -> bool {
     let digits = segment.bytes().filter(u8::is_ascii_digit).count();
     let hex = segment.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
@@ -123,7 +124,7 @@ fn is_variable(segment: &str) -> bool {
         || digits >= 4
         || (hex && digits > 0 && segment.len() >= 8)
         || segment.is_empty()
-        || segment.contains(['@', '%', '=', '&'])
+        || segment.contains(['@', '%', '=', '&', ' ', '"', '<', '('])
 }
 
 #[cfg(test)]
@@ -170,6 +171,7 @@ mod tests {
             ("/q=name/b", "/:id/b"),
             ("data:text/plain,secret/x", "/"),
             ("MAILTO:me/x", "/"),
+            ("Mozilla/5.0 (X11; Linux) Secret/1", "/Mozilla/:id/1"),
             ("", "/"),
         ] {
             assert_eq!(route_of(url, &[]), route, "{url}");

@@ -8,6 +8,7 @@ use deploy::stack::{Stack, StackOptions};
 
 mod faults;
 mod hostile;
+mod planted;
 mod recorded;
 mod recording;
 mod secured;

@@ -204,6 +204,7 @@ fn context<'a>(
     let mut beacon = request.beacon(app);
     let session = resource.take("session.id").or(request.session.map(Cow::Borrowed));
     beacon.session = identifier(session.unwrap_or_default());
+    let is_page = resource.get("telemetry.sdk.language") == Some("webjs");
     let mut replace = |field: &mut Cow<'a, str>, names: &[&str]| {
         let sent = names.iter().find_map(|name| resource.take(name)).unwrap_or_default();
         if !sent.is_empty() {
@@ -213,11 +214,16 @@ fn context<'a>(
     replace(&mut beacon.environment, &["deployment.environment.name", "deployment.environment"]);
     replace(&mut beacon.release, &["service.version", "app.version"]);
     replace(&mut beacon.connection, &["network.connection.subtype", "network.connection.type"]);
-    replace(&mut beacon.os, &["os.name"]);
-    match beacon.os.as_ref() {
-        "Android" => beacon.platform = Cow::Borrowed("android"),
-        "iOS" | "iPadOS" => beacon.platform = Cow::Borrowed("ios"),
+    // A page's user agent names a system too: only an app's own resource tells of a native platform.
+    let mut resource_os = Cow::Borrowed("");
+    replace(&mut resource_os, &["os.name"]);
+    match resource_os.as_ref() {
+        "Android" if !is_page => beacon.platform = Cow::Borrowed("android"),
+        "iOS" | "iPadOS" if !is_page => beacon.platform = Cow::Borrowed("ios"),
         _ => {}
+    }
+    if !resource_os.is_empty() {
+        beacon.os = resource_os;
     }
     if let Some(declared) = &app.segment {
         replace(&mut beacon.segment, &[declared]);

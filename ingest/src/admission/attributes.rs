@@ -12,7 +12,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
 use super::identity::{cleaned, is_only_removed, names_identity};
 use super::scalar::Scalar;
-use super::{Admission, cut, identifier};
+use super::{Admission, identifier, shortened};
 
 /// The attributes that a client sent, in its order.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -200,8 +200,8 @@ impl<'a> Attributes<'a> {
                 return false;
             }
             if kept {
-                *name = cut(std::mem::take(name), admission);
-                *value = cut(std::mem::take(value), admission);
+                *name = shortened(std::mem::take(name), admission);
+                *value = shortened(std::mem::take(value), admission);
             }
             kept && !name.is_empty()
         });

@@ -192,9 +192,10 @@ fn has_prefix(name: &str) -> bool {
     })
 }
 
-/// Whether a whole text, such as an id, is a mail or network address.
+/// Whether a whole text, such as an id, is a mail or network address, or holds a URL or a user agent.
 pub(super) fn is_identity(text: &str) -> bool {
-    !is_plain(text) && (is_mail(text) || is_address(text))
+    !is_plain(text)
+        && (is_mail(text) || is_address(text) || text.contains("://") || text.contains(USER_AGENT_BEGIN))
 }
 
 /// A text without what identifies a user; the same text where there is nothing of the kind.
@@ -265,7 +266,7 @@ impl<'t> Cleaning<'t> {
             return self.clean.push_str(word);
         }
         // `name: value` and `"name": "value"`, of which the sign between may be a word of its own.
-        if matches!(said, ":" | "=") {
+        if matches!(said, ":" | "=") && !word.contains("://") {
             self.hides_next = std::mem::take(&mut self.named);
             return self.clean.push_str(word);
         }
@@ -302,7 +303,10 @@ impl<'t> Cleaning<'t> {
 
     fn route(&mut self, url: &str) {
         let url = url.trim_end_matches([')', ']', '}', '.', ',', ';', ':', '!']);
-        self.clean.push_str(&route_of(url, self.templates));
+        let route = route_of(url, self.templates);
+        // Nothing new may look like a URL.
+        let route = if self.clean.ends_with('/') { &route[1..] } else { &route };
+        self.clean.push_str(route);
     }
 
     /// The parts of a word that has no URL. Whether the last of them is a name whose value is to be hidden.

@@ -20,3 +20,20 @@ fn a_beacon_holds_500_events() {
     assert_eq!(check_event_count(EVENTS_MAX), Ok(()));
     assert_eq!(check_event_count(EVENTS_MAX + 1), Err(Refusal::TooManyEvents(501)));
 }
+
+#[test]
+fn what_a_client_says_of_itself_is_no_identity_and_within_its_bound() {
+    let check = |said: &str, expect: &str| {
+        assert_eq!(cut(Cow::Borrowed(said), &mut Admission::default()), expect, "{said}");
+    };
+    check("2026.11.3", "2026.11.3");
+    check("me@school.example", "");
+    check("Mozilla/5.0 (X11)", "");
+    check("gold of me@school.example", "gold of :mail");
+    // What is hidden may be shorter than what stands for it.
+    let many = "a@b.cd ".repeat(40);
+    assert!(
+        cut(Cow::Borrowed("pin=1&".repeat(40).as_str()), &mut Admission::default()).len() <= TEXT_BYTES_MAX
+    );
+    assert_eq!(cut(Cow::Borrowed(&many), &mut Admission::default()), ":mail ".repeat(40)[..TEXT_BYTES_MAX]);
+}

@@ -114,6 +114,8 @@ fn of_a_url_only_the_route_is_left() {
     check("search?q=me&p=2", "search");
     check("a \"/u/12345678#me\" b", "a \"/u/:id\" b");
     check("wss://h?x=(y)z", "/");
+    check("http ://", "http /");
+    check("a:/://h/b", "a:/b");
 }
 
 #[test]
