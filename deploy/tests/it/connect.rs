@@ -51,10 +51,23 @@ async fn values(stack: &Stack, app: &str, journey: &str, route: &str) -> Vec<f64
 }
 
 /// Fails unless both have the same numbers, none further apart than `tolerance`.
-fn assert_equal(what: &str, mut found: Vec<f64>, mut expect: Vec<f64>, tolerance: f64) {
+fn assert_equal(what: &str, found: Vec<f64>, measured: Vec<f64>, tolerance: f64) {
+    assert_within(what, found, &measured.iter().map(|ms| (*ms, *ms)).collect::<Vec<_>>(), tolerance);
+}
+
+/// Fails unless each number lies between what was measured of it at least and at most, in the order of their sizes.
+fn assert_within(what: &str, mut found: Vec<f64>, measured: &[(f64, f64)], tolerance: f64) {
+    let sorted = |of: fn(&(f64, f64)) -> f64| {
+        let mut sizes: Vec<f64> = measured.iter().map(of).collect();
+        sizes.sort_by(f64::total_cmp);
+        sizes
+    };
+    let (least, most) = (sorted(|(least, _)| *least), sorted(|(_, most)| *most));
     found.sort_by(f64::total_cmp);
-    expect.sort_by(f64::total_cmp);
-    let is_equal = found.len() == expect.len()
-        && found.iter().zip(&expect).all(|(found, expect)| (found - expect).abs() <= tolerance);
-    assert!(is_equal, "{what}: found {found:?}, the client measured {expect:?}");
+    let is_within = found.len() == measured.len()
+        && found
+            .iter()
+            .zip(least.iter().zip(&most))
+            .all(|(found, (least, most))| (least - tolerance..=most + tolerance).contains(found));
+    assert!(is_within, "{what}: found {found:?}, the client measured {least:?} to {most:?}");
 }

@@ -1,5 +1,6 @@
 //! The stack on real parts.
 
+mod authority;
 mod compose;
 mod connect;
 mod ddl;

@@ -110,7 +110,7 @@ struct Faro<'a> {
 
 impl<'a> Faro<'a> {
     fn add_event(&mut self, event: Event<'a>) {
-        let Event { name, timestamp, mut attributes } = event;
+        let Event { name, mut timestamp, mut attributes } = event;
         let name = name.or_empty();
         let (name, value) = match name.as_ref() {
             "faro.performance.navigation" if self.builder.app().page_load_source != Source::Entries => {
@@ -131,6 +131,7 @@ impl<'a> Faro<'a> {
                     return self.count(reason::OTHER_HTTP_SOURCE, 1);
                 }
                 let value = take_number(&mut attributes, &["duration"]);
+                timestamp = end_of(timestamp, &value);
                 attributes = renamed(
                     attributes,
                     &[
@@ -254,6 +255,18 @@ fn is_fatal(exception: &Exception<'_>) -> bool {
         .or_else(|| said("fatal"))
         .or_else(|| said("handled").map(|handled| !handled))
         .unwrap_or_else(|| exception.kind.text().is_some_and(|kind| is_raised_by_engine(&kind)))
+}
+
+/// The end of a call, since its outcome was not known before. The SDK stamps its beginning.
+fn end_of<'a>(begin: Scalar<'a>, duration: &Scalar<'_>) -> Scalar<'a> {
+    let duration_ms = duration.text().and_then(|text| text.parse::<f64>().ok()).filter(|ms| *ms >= 0.0);
+    match (begin.time_ms(), duration_ms) {
+        (Ok(Some(begin_ms)), Some(duration_ms)) => {
+            // A cast saturates, and admission clamps what is absurd.
+            Scalar::Whole(begin_ms.saturating_add(duration_ms as i64))
+        }
+        _ => begin,
+    }
 }
 
 /// Takes the first of `names` that is there.

@@ -1,13 +1,18 @@
-// Plays the school app in a real Chromium, once with each SDK, and prints what the pages measured as one line of JSON.
+// Plays the school app in a real Chromium, once with each SDK and once with none, and prints what the pages and the
+// browser measured as one line of JSON.
 //
-// node play.mjs SNIPPETS CHROMIUM SDK…: SNIPPETS has the code blocks of docs/connect, a folder for each page of it.
-// The browser stays until standard input is closed, so that what it still sends is sent.
+// node play.mjs SNIPPETS CHROMIUM INGEST SDK…: SNIPPETS has the code blocks of docs/connect, a folder for each page of
+// it, and key.pem with certificate.pem. INGEST is the address of ingest. The browser stays until standard input is
+// closed, so that what it still sends is sent.
 
+import { createHash, X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 import { chromium } from 'playwright-core';
 
+import { serveFront } from './front.mjs';
+import { headers, reported } from './reported.mjs';
 import { serve } from './school.mjs';
 
 const USER_AGENT =
@@ -21,15 +26,21 @@ const FLAGS = [
   '--disable-component-update',
   '--disable-sync',
   `--user-agent=${USER_AGENT}`,
+  // Within a second instead of a minute.
+  '--short-reporting-delay',
 ];
+/** The page of which only the browser tells. */
+const REPORTED = 'nel';
+/** Where the pages of the guide have ingest. */
+const INGEST_HOST = 'rum.example';
 
-const [snippets, executablePath, ...sdks] = process.argv.slice(2);
+const [snippets, executablePath, ingest, ...sdks] = process.argv.slice(2);
 
 /** Every page's script with its SDK, by file name. */
 async function bundle() {
   const here = new URL('.', import.meta.url).pathname;
   const { outputFiles } = await build({
-    entryPoints: sdks.map((sdk) => join(here, 'pages', `${sdk}.js`)),
+    entryPoints: [...sdks, REPORTED].map((sdk) => join(here, 'pages', `${sdk}.js`)),
     alias: { connect: snippets },
     nodePaths: [join(here, 'node_modules')],
     bundle: true,
@@ -142,15 +153,37 @@ async function until(condition, what) {
 }
 
 const assets = await bundle();
+const tls = {
+  key: await readFile(join(snippets, 'key.pem')),
+  cert: await readFile(join(snippets, 'certificate.pem')),
+};
+const front = await serveFront(ingest, tls);
+// The browser keeps reports of connections that it trusts, so it is told to trust this key.
+const publicKey = new X509Certificate(tls.cert).publicKey.export({ type: 'spki', format: 'der' });
+const trusted = createHash('sha256').update(publicKey).digest('base64');
+const args = [
+  ...FLAGS,
+  `--ignore-certificate-errors-spki-list=${trusted}`,
+  `--host-resolver-rules=MAP ${INGEST_HOST} 127.0.0.1:${front.port}`,
+];
 // With a fresh profile, and for each learner a fresh context in it.
-const browser = await chromium.launch({ executablePath, args: FLAGS });
-const visits = await Promise.all(
-  sdks.map(async (sdk) => {
-    const context = await browser.newContext();
-    return [sdk, await visit(await context.newPage(), await serve(sdk, assets), TOLD[sdk])];
-  }),
-);
-console.log(JSON.stringify(Object.fromEntries(visits)));
+const browser = await chromium.launch({ executablePath, args });
+const newPage = async () => (await browser.newContext()).newPage();
+const [visits, byBrowser] = await Promise.all([
+  Promise.all(
+    sdks.map(async (sdk) => {
+      const { address } = await serve(sdk, assets);
+      return [sdk, await visit(await newPage(), address, TOLD[sdk])];
+    }),
+  ),
+  reported(
+    await newPage(),
+    await serve(REPORTED, assets, { tls, headers: await headers(snippets) }),
+    front.taken,
+    until,
+  ),
+]);
+console.log(JSON.stringify({ visits: Object.fromEntries(visits), reported: byBrowser }));
 process.stdin.resume();
 await new Promise((resolve) => process.stdin.on('end', resolve));
 await browser.close();

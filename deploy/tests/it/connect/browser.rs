@@ -9,8 +9,11 @@ use deploy::stack::Stack;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-use super::measured::Visit;
-use super::{assert_equal, clients, counts_of, lines, snippets, stack_of_clients, until, values};
+use super::measured::{Played, Report, Reported, Visit};
+use super::{
+    assert_equal, assert_within, clients, counts_of, lines, snippets, stack_of_clients, until, values,
+};
+use crate::authority::Authority;
 
 /// Where Debian has it.
 const CHROMIUM: &str = "/usr/bin/chromium";
@@ -26,6 +29,8 @@ const EXACT: f64 = 0.000_1;
 /// SDKs that are played: their pages and the pages of `docs/connect` that they are connected by.
 const SDKS: [(&str, &str); 4] =
     [("faro", "faro"), ("vitals", "web-vitals"), ("otel", "opentelemetry-web"), ("boomerang", "boomerang")];
+/// The page of `docs/connect` for a site of which only the browser tells.
+const REPORTED: &str = "network-error-logging";
 
 /// What each learner did with an SDK that tells of everything.
 const JOURNEYS: [&str; 7] = [
@@ -43,10 +48,19 @@ const PAGE_LOADS: [&str; 2] = ["page-load /lectures 1 1 1 0 ", "page-load /lectu
 const WATCHED: &str = "watch-lecture  2 2 2 0 ";
 const VITALS: [&str; 5] = ["CLS", "FCP", "INP", "LCP", "TTFB"];
 
+#[test]
+fn the_journey_of_the_guide_is_the_one_that_is_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    snippets::write(REPORTED, dir.path(), snippets::ADDRESS, "key-of-nel");
+    let read = |path: &Path| std::fs::read_to_string(path).unwrap();
+    let journey = "reach-server.yaml";
+    assert_eq!(read(&dir.path().join(journey)), read(&clients().join("definitions/journeys").join(journey)));
+}
+
 #[tokio::test]
 async fn pages_count_as_they_were_played() {
     let stack = stack_of_clients().await;
-    let (browser, visits) = play(&stack).await;
+    let (browser, Played { visits, reported }) = play(&stack).await;
     for (sdk, visit) in &visits {
         assert_eq!(visit.errors, ["TypeError"], "{sdk}");
     }
@@ -54,6 +68,7 @@ async fn pages_count_as_they_were_played() {
     web_vitals_and_native(&stack, &visits["vitals"]).await;
     opentelemetry(&stack, &visits["otel"]).await;
     boomerang(&stack, &visits["boomerang"]).await;
+    network_error_logging(&stack, &reported).await;
     drop(browser);
     assert_eq!(lines(&stack, "SELECT * FROM sli.audit").await, [""; 0]);
     stack.stop().await;
@@ -107,7 +122,7 @@ async fn boomerang(stack: &Stack, visit: &Visit) {
     until(stack, &counts, &expect).await;
     check_calls(stack, "boomerang", visit.told_calls(), EXACT).await;
     let found = values(stack, "boomerang", "find-term", "").await;
-    assert_equal("boomerang: find-term", found, visit.latencies("find-term"), WALL_CLOCK_MS);
+    assert_within("boomerang: find-term", found, &visit.latencies("find-term"), WALL_CLOCK_MS);
     for page in &visit.pages {
         let found = values(stack, "boomerang", "page-load", &page.route()).await;
         assert_equal("boomerang: page load", found, vec![page.load.duration], WALL_CLOCK_MS);
@@ -118,6 +133,37 @@ async fn boomerang(stack: &Stack, visit: &Visit) {
             let expect = vec![page.vitals[name].floor(); found.len().min(1)];
             assert_equal(&format!("boomerang: {name} of {}", page.route()), found, expect, 1.0);
         }
+    }
+}
+
+/// By the server's own word, and by the browser's.
+async fn network_error_logging(stack: &Stack, reported: &Reported) {
+    let mut by_route: BTreeMap<String, (usize, usize)> = BTreeMap::new();
+    for asked in &reported.asked {
+        let Some(status) = asked.status else { continue };
+        let (well, badly) = by_route.entry(asked.route()).or_default();
+        *(if status < 400 { well } else { badly }) += 1;
+    }
+    assert_eq!(by_route["/api/answers/:id"], (0, 1));
+    // The answer that was lost: what the browser repeated by itself counts once, where it came together.
+    let is_lost = |report: &Report| report.kind != "ok" && report.kind != "http.error";
+    let lost = reported.requests.iter().filter(|reports| reports.iter().any(is_lost)).count();
+    assert!(lost > 0, "{reported:?}");
+    by_route.entry("/api/lectures/:id".into()).or_default().1 += lost;
+    let expect: Vec<String> = by_route
+        .iter()
+        .map(|(route, (well, badly))| {
+            let attempts = well + badly;
+            let reasons = if *badly > 0 { "network.error" } else { "" };
+            format!("reach-server {route} {attempts} {attempts} {well} {badly} {reasons}")
+        })
+        .collect();
+    until(stack, &counts_of("nel"), &expect.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    for route in by_route.keys() {
+        let reports = reported.requests.iter().flatten();
+        let told = reports.filter(|report| report.kind == "ok" && report.route() == *route);
+        let found = values(stack, "nel", "reach-server", route).await;
+        assert_equal(&format!("requests of {route}"), found, told.map(|report| report.ms).collect(), EXACT);
     }
 }
 
@@ -145,13 +191,13 @@ async fn check_vitals(stack: &Stack, app: &str, visit: &Visit) {
     }
 }
 
-/// Journeys by the wall clock, and the declared one by the clock of the page.
+/// Journeys by the wall clock, and the declared one by its own word.
 async fn check_latencies(stack: &Stack, app: &str, visit: &Visit) {
-    for (journey, tolerance) in [("watch-lecture", WALL_CLOCK_MS), ("find-term", EXACT)] {
-        let found = values(stack, app, journey, "").await;
-        assert_equal(&format!("{app}: {journey}"), found, visit.latencies(journey), tolerance);
-    }
-    let late = visit.latencies("watch-lecture").iter().filter(|ms| **ms > 1_000.0).count();
+    let found = values(stack, app, "watch-lecture", "").await;
+    assert_within(&format!("{app}: watch-lecture"), found, &visit.latencies("watch-lecture"), WALL_CLOCK_MS);
+    let found = values(stack, app, "find-term", "").await;
+    assert_equal(&format!("{app}: find-term"), found, visit.exact_latencies("find-term"), EXACT);
+    let late = visit.latencies("watch-lecture").iter().filter(|(least, _)| *least > 1_000.0).count();
     let fast = format!(
         "SELECT sum(valid), sum(valid - good) FROM sli.slo_events \
          WHERE app = 'school-{app}' AND journey = 'watch-lecture' AND objective = 'fast'"
@@ -168,7 +214,7 @@ async fn check_calls(stack: &Stack, app: &str, by_route: BTreeMap<String, Vec<f6
 }
 
 /// Plays every page. The browser lives as long as the first of what is returned.
-async fn play(stack: &Stack) -> (Child, BTreeMap<String, Visit>) {
+async fn play(stack: &Stack) -> (Child, Played) {
     assert!(
         Path::new(CHROMIUM).exists(),
         "{CHROMIUM} is missing, in which the pages are played: apt-get install --no-install-recommends chromium"
@@ -179,8 +225,13 @@ async fn play(stack: &Stack) -> (Child, BTreeMap<String, Visit>) {
     for (sdk, page) in SDKS {
         snippets::write(page, &blocks.path().join(page), stack.ingest_url(), &format!("key-of-{sdk}"));
     }
+    // Its address stays: browsers send reports to HTTPS alone, and this one is told where that is.
+    snippets::write(REPORTED, &blocks.path().join(REPORTED), snippets::ADDRESS, "key-of-nel");
+    let (certificate, key) = Authority::new().certificate_of_this_host();
+    std::fs::write(blocks.path().join("certificate.pem"), certificate).unwrap();
+    std::fs::write(blocks.path().join("key.pem"), key).unwrap();
     let mut node = Command::new("node");
-    node.current_dir(&folder).arg("play.mjs").arg(blocks.path()).arg(CHROMIUM);
+    node.current_dir(&folder).arg("play.mjs").arg(blocks.path()).arg(CHROMIUM).arg(stack.ingest_url());
     node.args(SDKS.map(|(sdk, _)| sdk)).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
     let mut browser = node.spawn().expect("node.js is installed");
     let mut output = BufReader::new(browser.stdout.take().unwrap()).lines();

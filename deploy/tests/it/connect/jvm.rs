@@ -6,7 +6,9 @@ use std::process::Stdio;
 use deploy::stack::Stack;
 use tokio::process::Command;
 
-use super::{assert_equal, clients, counts_of, lines, snippets, stack_of_clients, until, values};
+use super::{
+    assert_equal, assert_within, clients, counts_of, lines, snippets, stack_of_clients, until, values,
+};
 
 /// Its launches: each with whether ingest can be reached.
 const LAUNCHES: [&str; 3] = ["online", "offline", "online"];
@@ -52,7 +54,8 @@ async fn an_app_counts_what_it_did_offline() {
     for (journey, route, expect) in durations {
         assert_equal(journey, values(&stack, "android", journey, route).await, expect, EXACT);
     }
-    assert_within(values(&stack, "android", "watch-lecture", "").await, &lectures);
+    let found = values(&stack, "android", "watch-lecture", "").await;
+    assert_within("lectures", found, &lectures, WALL_CLOCK_MS);
     let context =
         "SELECT DISTINCT platform, os, release FROM sli.attempt_samples WHERE app = 'school-android'";
     assert_eq!(lines(&stack, context).await, ["android Android 2026.11.3"]);
@@ -91,22 +94,6 @@ impl App {
             .map(|(least, most)| (least.parse().unwrap(), most.parse().unwrap()))
             .collect()
     }
-}
-
-/// Fails unless each latency lies between what the app measured, in the order of their sizes.
-fn assert_within(found: Vec<f64>, measured: &[(f64, f64)]) {
-    let sorted = |of: fn(&(f64, f64)) -> f64| {
-        let mut sizes: Vec<f64> = measured.iter().map(of).collect();
-        sizes.sort_by(f64::total_cmp);
-        sizes
-    };
-    let (least, most) = (sorted(|(least, _)| *least), sorted(|(_, most)| *most));
-    let is_within = found.len() == measured.len()
-        && found
-            .iter()
-            .zip(least.iter().zip(&most))
-            .all(|(ms, (least, most))| (least - WALL_CLOCK_MS..=most + WALL_CLOCK_MS).contains(ms));
-    assert!(is_within, "found {found:?}, the app measured from {least:?} to {most:?}");
 }
 
 /// Folder of the libraries that `pom.xml` names, kept in the target folder for as long as it says the same.

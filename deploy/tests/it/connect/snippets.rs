@@ -3,20 +3,24 @@
 use std::path::Path;
 
 /// What pages write for the address of ingest.
-const ADDRESS: &str = "https://rum.example";
+pub(super) const ADDRESS: &str = "https://rum.example";
 /// What pages write for the write key.
 const KEY: &str = "your-write-key";
 
 /// Writes the named blocks of `docs/connect/PAGE.md` to `into`, with a real address and key. At least one is there.
 pub(super) fn write(page: &str, into: &Path, address: &str, key: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../docs/connect/{page}.md"));
-    let text = std::fs::read_to_string(&path).unwrap();
+    let text = text_of(page);
     let blocks = named_blocks(&text);
-    assert!(!blocks.is_empty(), "{} has no block that names a file", path.display());
+    assert!(!blocks.is_empty(), "{page}.md has no block that names a file");
     std::fs::create_dir_all(into).unwrap();
     for (name, code) in blocks {
         std::fs::write(into.join(name), code.replace(ADDRESS, address).replace(KEY, key)).unwrap();
     }
+}
+
+fn text_of(page: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../docs/connect/{page}.md"));
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 /// Names and content of the blocks that name a file.

@@ -11,9 +11,8 @@ use deploy::stack::{AGGREGATOR, INGEST, Secured, Stack, StackOptions};
 use deploy::topic;
 
 use super::until;
-use authority::Authority;
+use crate::authority::Authority;
 
-mod authority;
 mod front;
 
 const USER: &str = "sli";

@@ -78,7 +78,7 @@ fn each_signal_becomes_its_event_or_a_named_reason() {
             "faro.performance.resource",
             json!({"name": "https://h/x", "initiatorType": "xmlhttprequest", "duration": "3", "responseStatus": "0"}),
         ),
-        "1000 http.client = 3 [AsSent] route=\"/x\" status=\"0\"",
+        "1003 http.client = 3 [AsSent] route=\"/x\" status=\"0\"",
     );
     check(
         event("faro.performance.resource", json!({"name": "https://h/x.png", "initiatorType": "img"})),

@@ -5,22 +5,30 @@ import './observe.js';
 const OPENED = 'lecture.opened_at';
 const now = () => performance.timeOrigin + performance.now();
 
+/** When a moment was that `tell` tells of: SDKs look at the clock somewhere within. */
+function moment(tell) {
+  const from = now();
+  const told = tell();
+  return { from, to: now(), told };
+}
+
 /** Lets the buttons work; `sdk` tells of what happens. */
 export function lesson({ action, event, start, call = fetch }) {
-  const latency = (journey, ms) => window.played({ journey, ms });
+  /** What a journey took at least and at most, and by its own word if it has one, ms. */
+  const latency = (journey, begin, end) =>
+    window.played({ journey, least: end.from - begin.to, most: end.to - begin.from, exact: end.told });
   const on = (id, work) => document.getElementById(id).addEventListener('click', work);
 
   async function show(lecture) {
     const response = await call(`/api/lectures/${lecture}`);
     await response.text();
-    event('video.first_frame');
-    await latency('watch-lecture', now() - Number(sessionStorage[OPENED]));
+    const end = moment(() => event('video.first_frame'));
+    await latency('watch-lecture', JSON.parse(sessionStorage[OPENED]), end);
     delete sessionStorage[OPENED];
   }
 
   function open() {
-    sessionStorage[OPENED] = now();
-    action('lecture.open');
+    sessionStorage[OPENED] = JSON.stringify(moment(() => action('lecture.open')));
   }
 
   // A handler that holds the page up for long enough to be the interaction to next paint.
@@ -44,8 +52,8 @@ export function lesson({ action, event, start, call = fetch }) {
     await window.played({ journey: 'submit-answer', status: response.status });
   });
   on('term', () => {
-    const end = start('find-term');
-    setTimeout(() => latency('find-term', end('success')), 40);
+    const begin = moment(() => start('find-term'));
+    setTimeout(() => latency('find-term', begin, moment(() => begin.told('success'))), 40);
   });
   on('quiz', () => {
     action('quiz.start');

@@ -1,5 +1,7 @@
 //! A certificate authority for one test.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::net::Ipv4Addr;
 
 use openssl::asn1::Asn1Time;
@@ -13,13 +15,13 @@ use openssl::x509::{X509, X509Builder, X509NameBuilder};
 
 const KEY_BITS: u32 = 2_048;
 
-pub(super) struct Authority {
+pub(crate) struct Authority {
     key: PKey<Private>,
     certificate: X509,
 }
 
 impl Authority {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let key = new_key();
         let mut builder = builder("An authority of this test", &key);
         builder.append_extension(BasicConstraints::new().critical().ca().build().unwrap()).unwrap();
@@ -31,12 +33,12 @@ impl Authority {
     }
 
     /// Its own certificate (PEM).
-    pub(super) fn certificate(&self) -> String {
+    pub(crate) fn certificate(&self) -> String {
         String::from_utf8(self.certificate.to_pem().unwrap()).unwrap()
     }
 
     /// A certificate for 127.0.0.1 and its private key (PEM).
-    pub(super) fn certificate_of_this_host(&self) -> (String, String) {
+    pub(crate) fn certificate_of_this_host(&self) -> (String, String) {
         let key = new_key();
         let mut builder = builder("server", &key);
         builder.set_issuer_name(self.certificate.subject_name()).unwrap();
