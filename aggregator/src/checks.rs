@@ -127,7 +127,7 @@ pub enum CheckError {
 /// Says what is missing or set wrong.
 pub async fn check_log(kafka: &KafkaConfig) -> Result<usize, CheckError> {
     let away = |source| CheckError::KafkaAway { brokers: kafka.brokers.clone(), source };
-    let admin: AdminClient<Logged> = kafka::producer(kafka).create_with_context(Logged).map_err(away)?;
+    let admin: AdminClient<Logged> = kafka::client(kafka).create_with_context(Logged).map_err(away)?;
     let deadline = clock::monotonic() + DEPENDENCY_WAIT;
     let mut looked = 0;
     let asking = Asking::default();

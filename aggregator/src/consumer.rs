@@ -18,7 +18,7 @@ use tokio::runtime::Handle;
 use crate::clock;
 use crate::config::{Assignment, KafkaConfig};
 use crate::control::Control;
-use crate::kafka;
+use crate::kafka::{self, Producer};
 use crate::progress::Start;
 use crate::rejects::Rejects;
 use crate::snapshots::Cadence;
@@ -116,6 +116,8 @@ impl RunningConsumer {
 pub struct ConsumerContext {
     /// The log.
     pub kafka: KafkaConfig,
+    /// For snapshots.
+    pub producer: Producer,
     /// For the writers.
     pub writer: WriterContext,
     /// For ticks.
@@ -143,6 +145,7 @@ pub fn start(context: ConsumerContext, runtime: Handle) -> Result<RunningConsume
         context: context.writer.clone(),
         log: Arc::clone(&log),
         kafka: context.kafka.clone(),
+        producer: context.producer.clone(),
         snapshots: Arc::default(),
     };
     let pipeline = Loop {

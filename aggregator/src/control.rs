@@ -5,30 +5,25 @@ use std::time::Duration;
 
 use futures::future::try_join_all;
 use rdkafka::error::KafkaError;
-use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
+use rdkafka::producer::{FutureRecord, Producer as _};
 use schema::definition::DefinitionSet;
 use schema::record::{encode_definitions, encode_tick};
 
-use crate::config::KafkaConfig;
-use crate::kafka::{self, Logged};
+use crate::kafka::Producer;
 
 const BROKER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The producer of control records.
+/// Writes control records.
 #[derive(Clone)]
 pub struct Control {
-    producer: FutureProducer<Logged>,
+    producer: Producer,
     topic: Arc<str>,
 }
 
 impl Control {
-    /// A producer to the log that `kafka` names; connects by itself.
-    ///
-    /// # Errors
-    /// When a property is not known or has a bad value.
-    pub fn new(kafka: &KafkaConfig) -> Result<Self, KafkaError> {
-        let producer = kafka::producer(kafka).create_with_context(Logged)?;
-        Ok(Self { producer, topic: kafka.topic.as_str().into() })
+    /// To the log `topic`.
+    pub fn new(producer: Producer, topic: &str) -> Self {
+        Self { producer, topic: topic.into() }
     }
 
     /// Sends a tick; whether it arrives shows in the partition's log time, so nobody waits for it.

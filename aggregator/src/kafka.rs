@@ -6,12 +6,13 @@ use rdkafka::ClientConfig;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
+use rdkafka::producer::FutureProducer;
 use settings::kafka::PropertyError;
 
 use crate::config::{Assignment, KafkaConfig};
 
 /// What every client begins with: the brokers and the configured properties.
-fn client(kafka: &KafkaConfig) -> ClientConfig {
+pub(crate) fn client(kafka: &KafkaConfig) -> ClientConfig {
     let mut config = ClientConfig::new();
     config.set("client.id", "sli-aggregator");
     kafka.properties.apply(&mut config);
@@ -69,15 +70,21 @@ pub fn reader(kafka: &KafkaConfig) -> ClientConfig {
     config
 }
 
-/// The producer of control records and rejects.
-pub fn producer(kafka: &KafkaConfig) -> ClientConfig {
-    let mut config = client(kafka);
-    config
+/// The producer of a process: of control records, rejects and snapshots. Clones share its connections and its
+/// thread, which looks every millisecond for answers to hand out; one such thread is enough.
+pub type Producer = FutureProducer<Logged>;
+
+/// Connects by itself, and again whenever it must.
+///
+/// # Errors
+/// When a property is not known or has a bad value.
+pub fn producer(kafka: &KafkaConfig) -> Result<Producer, KafkaError> {
+    client(kafka)
         .set("enable.idempotence", "true")
         .set("linger.ms", "5")
         .set("message.timeout.ms", "20000")
-        .set("queue.buffering.max.messages", "10000");
-    config
+        .set("queue.buffering.max.messages", "10000")
+        .create_with_context(Logged)
 }
 
 /// Whether librdkafka knows every configured property and takes its value; connects to nothing.

@@ -4,25 +4,24 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rdkafka::error::KafkaError;
 use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::producer::FutureRecord;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use crate::config::KafkaConfig;
 use crate::engine::{LogRecord, Reject};
-use crate::kafka::{self, Logged};
+use crate::kafka::Producer;
 use crate::metrics::Metrics;
 
 /// Rejects on their way; more are counted as not kept.
 const UNDER_WAY_MAX: usize = 1_000;
 const QUEUE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The producer of rejects.
+/// Writes rejects.
 #[derive(Clone)]
 pub struct Rejects {
-    producer: FutureProducer<Logged>,
+    producer: Producer,
     topic: Arc<str>,
     log_topic: Arc<str>,
     under_way: Arc<Semaphore>,
@@ -31,19 +30,16 @@ pub struct Rejects {
 }
 
 impl Rejects {
-    /// A producer to the topic that `kafka` names; connects by itself.
-    ///
-    /// # Errors
-    /// When a property is not known or has a bad value.
-    pub fn new(kafka: &KafkaConfig, metrics: Arc<Metrics>, runtime: Handle) -> Result<Self, KafkaError> {
-        Ok(Self {
-            producer: kafka::producer(kafka).create_with_context(Logged)?,
+    /// To the topic that `kafka` names.
+    pub fn new(producer: Producer, kafka: &KafkaConfig, metrics: Arc<Metrics>, runtime: Handle) -> Self {
+        Self {
+            producer,
             topic: kafka.rejects_topic.as_str().into(),
             log_topic: kafka.topic.as_str().into(),
             under_way: Arc::new(Semaphore::new(UNDER_WAY_MAX)),
             metrics,
             runtime,
-        })
+        }
     }
 
     /// Sends `record`, which could not be decoded; does not wait.

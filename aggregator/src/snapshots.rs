@@ -11,12 +11,12 @@ use std::time::Duration;
 use futures::future::try_join_all;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
-use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::producer::FutureRecord;
 use tokio::task::JoinHandle;
 
 use crate::config::KafkaConfig;
 use crate::engine::Snapshot;
-use crate::kafka::{self, Logged};
+use crate::kafka::{self, Logged, Producer};
 use crate::metrics::Metrics;
 
 mod cadence;
@@ -38,7 +38,7 @@ const CHUNKS_UNDER_WAY_MAX: usize = 8;
 #[derive(Clone)]
 pub struct Snapshots {
     kafka: Arc<KafkaConfig>,
-    producer: FutureProducer<Logged>,
+    producer: Producer,
     metrics: Arc<Metrics>,
 }
 
@@ -55,7 +55,7 @@ enum WriteError {
 
 impl Snapshots {
     /// The topic that `kafka` names; nothing, with a warning, when it is not there or has too few partitions.
-    pub async fn open(kafka: &KafkaConfig, metrics: Arc<Metrics>) -> Option<Self> {
+    pub async fn open(kafka: &KafkaConfig, producer: Producer, metrics: Arc<Metrics>) -> Option<Self> {
         let topic = kafka.snapshots_topic.as_str();
         if topic.is_empty() {
             tracing::info!("kafka.snapshots_topic is empty: starts replay the log");
@@ -80,13 +80,7 @@ impl Snapshots {
             );
             return None;
         }
-        match kafka::producer(kafka).create_with_context(Logged) {
-            Ok(producer) => Some(Self { kafka: Arc::new(kafka.clone()), producer, metrics }),
-            Err(error) => {
-                tracing::warn!(topic, %error, "no producer of snapshots: starts replay the log");
-                None
-            }
-        }
+        Some(Self { kafka: Arc::new(kafka.clone()), producer, metrics })
     }
 
     /// What writes the snapshots of one partition, the first of them into `slot`.

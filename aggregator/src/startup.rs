@@ -72,7 +72,8 @@ impl Aggregator {
         let timeouts = crate::kafka::group_timeouts(&config.kafka)?;
         let clickhouse = ClickHouse::new(&config.clickhouse)?;
         let (metrics, status) = (Arc::new(Metrics::new()?), Arc::new(Status::default()));
-        let control = Control::new(&config.kafka)?;
+        let producer = crate::kafka::producer(&config.kafka)?;
+        let control = Control::new(producer.clone(), &config.kafka.topic);
         let admin = Admin {
             metrics: Arc::clone(&metrics),
             status: Arc::clone(&status),
@@ -92,10 +93,10 @@ impl Aggregator {
 
         let prober = tokio::spawn(probe(clickhouse.clone(), Arc::clone(&status)));
         let runtime = Handle::current();
-        let rejects = Rejects::new(&config.kafka, Arc::clone(&metrics), runtime.clone())?;
+        let rejects = Rejects::new(producer.clone(), &config.kafka, Arc::clone(&metrics), runtime.clone());
         let lease = Arc::new(Lease::new(timeouts.session));
         let writer = WriterContext { clickhouse, metrics, status, lease };
-        let context = ConsumerContext { kafka: config.kafka, writer, control, rejects };
+        let context = ConsumerContext { kafka: config.kafka, producer, writer, control, rejects };
         let consumer = consumer::start(context, runtime)?;
         Ok(Self { admin_address: bound.address, admin: bound.handle, consumer, prober })
     }

@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use super::Event;
 use super::context::KafkaConsumer;
 use crate::config::KafkaConfig;
+use crate::kafka::Producer;
 use crate::progress::{self, Start, StartKind};
 use crate::snapshots::Snapshots;
 use crate::writer::WriterContext;
@@ -41,6 +42,8 @@ pub(super) struct Asked {
     pub(super) context: WriterContext,
     pub(super) log: Arc<KafkaConsumer>,
     pub(super) kafka: KafkaConfig,
+    /// For snapshots.
+    pub(super) producer: Producer,
     /// The topic of snapshots, once it was looked at, if there is one.
     pub(super) snapshots: Arc<OnceCell<Option<Snapshots>>>,
 }
@@ -83,7 +86,7 @@ impl Lookups {
 impl Asked {
     async fn find_starts(&self, partitions: Vec<i32>) -> Vec<Start> {
         let metrics = &self.context.metrics;
-        let open = || Snapshots::open(&self.kafka, Arc::clone(metrics));
+        let open = || Snapshots::open(&self.kafka, self.producer.clone(), Arc::clone(metrics));
         let snapshots = self.snapshots.get_or_init(open).await;
         futures::stream::iter(partitions)
             .map(|partition| self.find_start(snapshots.as_ref(), partition))

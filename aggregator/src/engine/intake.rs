@@ -176,8 +176,10 @@ impl Intake<'_> {
         let journey = self.pools.texts.intern(bounded(name));
         if let Some(at) = self.app.journey(journey) {
             let definition = &self.plan.set.journeys[at];
-            if definition.attempt != AttemptKind::Journey {
-                return self.event_not_counted("journey_of_one_event");
+            match definition.attempt {
+                AttemptKind::Journey => {}
+                AttemptKind::Event => return self.event_not_counted("journey_of_one_event"),
+                AttemptKind::Session => return self.event_not_counted("journey_is_the_session"),
             }
             if !definition.runs_on(&self.arrival.beacon.platform) {
                 return self.event_not_counted("other_platform");
