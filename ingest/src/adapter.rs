@@ -13,6 +13,8 @@ use crate::admission::{Admission, Notation, Request, objection};
 use crate::refusal::Refusal;
 
 pub mod boomerang;
+#[cfg(test)]
+mod clocks;
 mod exception;
 pub mod faro;
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use deploy::stack::{Stack, StackOptions};
 
+mod clocks;
 mod faults;
 mod hostile;
 mod planted;

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::adapter::Format;
 use crate::adapter::fixture::{apps, client, recorded, recorded_bytes, rendered, request};
+use crate::user_agent::Client;
 
 mod messages;
 
@@ -446,4 +447,22 @@ fn answers_have_the_notation_of_the_request() {
         serde_json::from_slice::<Value>(&text).unwrap(),
         json!({"code": 14, "message": "not_durable: x"})
     );
+}
+
+#[test]
+fn only_the_resource_of_an_app_tells_of_a_native_platform() {
+    let apps = apps();
+    let phone =
+        Client { os: "Android".into(), browser: "Chrome Mobile".into(), device_class: "mobile", bot: false };
+    let check = |resource: Value, platform: &str, os: &str| {
+        let body = logs(&resource, &[json!({"eventName": "a"})]).to_string();
+        let request = Request { write_key: Some("web-key"), ..request(body.as_bytes(), &apps, &phone) };
+        let beacon = adapt_logs(&request).unwrap().admitted.remove(0).beacon;
+        assert_eq!((beacon.platform.as_ref(), beacon.os.as_ref()), (platform, os), "{resource}");
+    };
+    check(json!({}), "web", "Android");
+    check(json!({"os.name": "Android"}), "android", "Android");
+    check(json!({"os.name": "Android", "telemetry.sdk.language": "webjs"}), "web", "Android");
+    check(json!({"os.name": "iOS", "telemetry.sdk.language": "swift"}), "ios", "iOS");
+    check(json!({"os.name": "Linux"}), "web", "Linux");
 }
