@@ -68,7 +68,7 @@ pub async fn read<'a>(
     if declared > limits.body_bytes_max as u64 {
         return Err(Refusal::BodyTooLarge(limits.body_bytes_max));
     }
-    let whole = whole(payload, limits.body_bytes_max, budget);
+    let whole = whole(payload, declared as usize, limits.body_bytes_max, budget);
     let body = match tokio::time::timeout(Duration::from_secs(limits.body_timeout_s), whole).await {
         Ok(body) => body?,
         Err(_) => return Err(Refusal::BodyTimeout(limits.body_timeout_s)),
@@ -94,7 +94,12 @@ fn encoding(request: &HttpRequest) -> Result<Encoding, Refusal> {
     }
 }
 
-async fn whole(mut payload: web::Payload, bytes_max: usize, budget: &Budget) -> Result<Body<'_>, Refusal> {
+async fn whole(
+    mut payload: web::Payload,
+    declared: usize,
+    bytes_max: usize,
+    budget: &Budget,
+) -> Result<Body<'_>, Refusal> {
     let mut held = budget.hold(0)?;
     let mut take = |bytes: &Bytes, before: usize| {
         if before + bytes.len() > bytes_max {
@@ -106,7 +111,8 @@ async fn whole(mut payload: web::Payload, bytes_max: usize, budget: &Budget) -> 
     take(&first, 0)?;
     // Most bodies come in one piece, which is used as it is.
     let Some(second) = next(&mut payload).await? else { return Ok(Body { bytes: first, _held: held }) };
-    let mut body = BytesMut::with_capacity(first.len() + second.len());
+    // Growing would take twice the bytes; what is never sent takes none.
+    let mut body = BytesMut::with_capacity(declared.max(first.len() + second.len()));
     body.extend_from_slice(&first);
     drop(first);
     let mut piece = Some(second);

@@ -79,7 +79,7 @@ pub struct Limits {
     pub decompressed_ratio_max: usize,
     /// Time for a whole body, s.
     pub body_timeout_s: u64,
-    /// Bytes that all bodies hold together, from their first byte to the answer.
+    /// Bytes that all requests hold together, from their first byte to the answer.
     pub bodies_bytes_max: usize,
     /// Time for the head of a request, s.
     pub head_timeout_s: u64,
@@ -87,6 +87,8 @@ pub struct Limits {
     pub keep_alive_s: u64,
     /// Connections at the same time; more wait to be accepted.
     pub connections_max: usize,
+    /// Connections of one network at the same time; more are closed. Trusted proxies have no such bound.
+    pub network_connections_max: usize,
 }
 
 /// How many requests may come in a time; what is more is answered 429. 0 a second is no limit.
@@ -173,10 +175,11 @@ impl Default for Limits {
             decompressed_bytes_max: 1 << 20,
             decompressed_ratio_max: 100,
             body_timeout_s: 20,
-            bodies_bytes_max: 64 << 20,
+            bodies_bytes_max: 48 << 20,
             head_timeout_s: 5,
             keep_alive_s: 30,
             connections_max: 10_000,
+            network_connections_max: 1_000,
         }
     }
 }
@@ -279,6 +282,7 @@ impl Config {
             ("limits.head_timeout_s", self.limits.head_timeout_s, 1, 300),
             ("limits.keep_alive_s", self.limits.keep_alive_s, 1, 3_600),
             ("limits.connections_max", self.limits.connections_max as u64, 16, 1_000_000),
+            ("limits.network_connections_max", self.limits.network_connections_max as u64, 1, 1_000_000),
             ("rates.network_burst", u64::from(self.rates.network_burst), 1, u64::from(u32::MAX)),
             ("rates.key_burst", u64::from(self.rates.key_burst), 1, u64::from(u32::MAX)),
         ] {

@@ -23,6 +23,7 @@ use crate::admission::{Admission, Notation, Request};
 use crate::apps::Apps;
 use crate::body::budget::Budget;
 use crate::config::Config;
+use crate::connection::Serving;
 use crate::durable::make_durable;
 use crate::hints::{Hints, country_of};
 use crate::log::{Log, LogError};
@@ -120,6 +121,7 @@ async fn receive(
     worker: Data<Rc<Worker>>,
 ) -> HttpResponse {
     let _in_flight = service.metrics.begin();
+    let _serving = Serving::begin(&request);
     let notation = match *request.method() {
         Method::GET => Ok(Notation::Form),
         _ => body::notation(&request, format.content_types()),
@@ -222,6 +224,7 @@ fn check_keys_of_body(admission: &Admission<'_>, service: &Service) -> Result<()
 }
 
 async fn preflight(format: Format, request: HttpRequest, service: Data<Service>) -> HttpResponse {
+    let _serving = Serving::begin(&request);
     let mut response = match cors::preflight(&request, &service.apps) {
         Ok(response) => {
             service.metrics.count_preflight(format);
@@ -249,11 +252,13 @@ fn refuse(format: Format, notation: Notation, refusal: &Refusal, service: &Servi
 }
 
 /// The answer where no endpoint is.
-pub async fn not_found() -> HttpResponse {
+pub async fn not_found(request: HttpRequest) -> HttpResponse {
+    let _serving = Serving::begin(&request);
     HttpResponse::NotFound().json(json!({ "error": "not_found", "detail": "no endpoint has this path" }))
 }
 
 async fn wrong_method(format: Format, request: HttpRequest) -> HttpResponse {
+    let _serving = Serving::begin(&request);
     let (allow, detail) = if format.comes_by_get() {
         ("GET, POST, OPTIONS", "want GET or POST")
     } else {

@@ -14,6 +14,7 @@ pub mod body;
 pub mod checks;
 pub mod clock;
 pub mod config;
+pub mod connection;
 pub mod cors;
 pub mod durable;
 pub mod endpoint;

@@ -57,10 +57,11 @@ Configuration, with its defaults:
   decompressed_bytes_max = 1048576
   decompressed_ratio_max = 100      # beyond 64 KiB
   body_timeout_s = 20
-  bodies_bytes_max = 67108864       # of all requests together
+  bodies_bytes_max = 50331648       # of all requests together
   head_timeout_s = 5
   keep_alive_s = 30
   connections_max = 10000
+  network_connections_max = 1000
   [rates]                           # 0 a second: no limit
   network_requests_per_s = 1000     # of a /24 or /48
   network_burst = 5000

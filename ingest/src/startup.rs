@@ -6,10 +6,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use actix_web::dev::{Server, ServerHandle};
+use actix_http::HttpService;
+use actix_http::error::DispatchError;
+use actix_service::{IntoServiceFactory as _, ServiceFactoryExt as _, fn_service, map_config};
+use actix_web::dev::{AppConfig, Server, ServerHandle};
+use actix_web::rt::net::TcpStream;
 use actix_web::web::{self, Data};
 use actix_web::{App, HttpServer};
 use settings::kafka::PropertyError;
+use tokio::net::TcpSocket;
 use tokio::task::JoinHandle;
 
 use crate::admin::{self, Admin};
@@ -17,6 +22,7 @@ use crate::apps::{Apps, AppsError};
 use crate::body::budget::Budget;
 use crate::checks::{self, CheckError};
 use crate::config::Config;
+use crate::connection::{Connection, Connections, Times};
 use crate::endpoint::{self, Service};
 use crate::log::{Log, producer_config};
 use crate::metrics::Metrics;
@@ -25,6 +31,8 @@ use crate::rate::{self, Limiter};
 use crate::ticks;
 use crate::user_agent::{Families, FamiliesError};
 
+/// Connections that wait to be accepted.
+const BACKLOG: u32 = 2_048;
 /// How long what a refused client still sends is read, so that it can read the answer.
 const LINGER: Duration = Duration::from_secs(5);
 
@@ -167,20 +175,66 @@ fn bind_public(service: Data<Service>) -> Result<(Server, SocketAddr), StartErro
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         workers => workers,
     };
-    let app = move || {
-        App::new()
+    let connections = Arc::new(Connections::new(
+        service.proxies.clone(),
+        Arc::clone(&service.bodies),
+        Times {
+            head: Duration::from_secs(limits.head_timeout_s),
+            idle: Duration::from_secs(limits.keep_alive_s + limits.head_timeout_s),
+        },
+        limits.network_connections_max,
+    ));
+    let builder = Server::build()
+        .workers(workers)
+        .max_concurrent_connections(limits.connections_max.div_ceil(workers))
+        .shutdown_timeout(shutdown_timeout_s)
+        .disable_signals();
+    let stopping = builder.graceful_shutdown_signal();
+    // As the framework's own server does it, but for the connections, which are ours.
+    let worker = move || {
+        let (service, stopping, connections) =
+            (Data::clone(&service), stopping.clone(), Arc::clone(&connections));
+        let app = App::new()
             .configure(|routes| endpoint::configure(routes, &service))
             .default_service(web::to(endpoint::not_found))
+            .into_factory()
+            .map_err(|error: actix_web::Error| error.error_response());
+        let http = HttpService::build()
+            .graceful_shutdown_signal(move || {
+                let stopping = stopping.clone();
+                async move { stopping.notified().await }
+            })
+            .keep_alive(Duration::from_secs(limits.keep_alive_s))
+            .client_request_timeout(Duration::from_secs(limits.head_timeout_s))
+            .client_disconnect_timeout(LINGER)
+            .local_addr(listen)
+            .on_connect_ext(|connection: &Connection, extensions| connection.attach(extensions))
+            .h1(map_config(app, |_| AppConfig::default()));
+        fn_service(move |stream: TcpStream| {
+            let connections = Arc::clone(&connections);
+            async move {
+                stream.set_nodelay(true)?;
+                let peer = stream.peer_addr().ok();
+                match connections.open(stream, peer) {
+                    Some(connection) => Ok((connection, peer)),
+                    None => Err(DispatchError::Io(io::ErrorKind::ConnectionRefused.into())),
+                }
+            }
+        })
+        .and_then(http)
     };
-    let server = HttpServer::new(app)
-        .keep_alive(Duration::from_secs(limits.keep_alive_s))
-        .client_request_timeout(Duration::from_secs(limits.head_timeout_s))
-        .client_disconnect_timeout(LINGER)
-        .shutdown_timeout(shutdown_timeout_s)
-        .workers(workers)
-        .max_connections(limits.connections_max.div_ceil(workers))
-        .disable_signals();
-    bound(server.bind(listen).map(|server| (server.addrs(), server.run())), "listen", listen)
+    let server = listener(listen).and_then(|listener| {
+        let address = listener.local_addr()?;
+        Ok((vec![address], builder.listen("public", listener, worker)?.run()))
+    });
+    bound(server, "listen", listen)
+}
+
+fn listener(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)?.into_std()
 }
 
 fn bind_admin(admin: Data<Admin>, listen: SocketAddr) -> Result<(Server, SocketAddr), StartError> {

@@ -3,7 +3,7 @@
 //! [`scenario`] plays seeded sessions of the study app and says what an exact pipeline must count of them;
 //! [`drive`] sends their beacons by a schedule that no answer delays and writes every answer and every truth to a
 //! [`ledger`]; [`verify`] reads the ledger and compares it with what ClickHouse holds; [`faults`] does both while
-//! processes are killed, stopped and restarted.
+//! processes are killed, stopped and restarted; [`hostile`] attacks the server.
 //!
 //! Nothing here is shared with what is checked beyond the types of `schema`: the truth comes from what a session
 //! was made to do, never from evaluating definitions against events.
@@ -11,6 +11,7 @@
 pub mod client;
 pub mod drive;
 pub mod faults;
+pub mod hostile;
 pub mod ledger;
 pub mod sample;
 pub mod scenario;

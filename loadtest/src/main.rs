@@ -10,6 +10,7 @@ use loadtest::drive::{self, Settings};
 use loadtest::faults;
 use loadtest::faults::plan::Counts;
 use loadtest::faults::world::WorldSettings;
+use loadtest::hostile;
 use loadtest::scenario::Profile;
 use loadtest::schedule::{Arrivals, Traffic};
 
@@ -38,6 +39,12 @@ enum Command {
     /// when every count is equal and the audit is empty, with 1 when anything differs or does not come back.
     #[command(after_help = FAULTS_EXAMPLES)]
     Faults(FaultsArguments),
+    /// Attacks ingest with every hostile request of a table, while honest traffic goes on beside.
+    ///
+    /// Brings up Kafka and ingest on free ports, and ends both. Prints for each attack its answer, time and the
+    /// server's memory. Ends with 0 when every answer is what it must be, the server's memory stays below 200 MB,
+    /// every honest beacon is accepted, and the p99 of honest traffic is less than twice its normal value.
+    Hostile(HostileArguments),
 }
 
 const FAULTS_EXAMPLES: &str = "Examples:
@@ -156,6 +163,13 @@ struct FaultsArguments {
     dir: Option<PathBuf>,
 }
 
+#[derive(Debug, clap::Args)]
+struct HostileArguments {
+    /// Seconds of honest traffic alone, before the attacks.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=600))]
+    alone: u64,
+}
+
 fn since(text: &str) -> Result<u32, String> {
     let time: jiff::Timestamp = text.parse().map_err(|error: jiff::Error| error.to_string())?;
     u32::try_from(time.as_second()).map_err(|_| format!("{text} is not between 1970 and 2106"))
@@ -175,6 +189,7 @@ async fn main() -> anyhow::Result<ExitCode> {
         Command::Run(arguments) => run(arguments).await,
         Command::Verify(arguments) => verify(arguments).await,
         Command::Faults(arguments) => disturb(arguments).await,
+        Command::Hostile(arguments) => attack(arguments).await,
     }
 }
 
@@ -253,4 +268,18 @@ async fn disturb(arguments: FaultsArguments) -> anyhow::Result<ExitCode> {
     }
     println!("{}", report.verified.sentence());
     Ok(if report.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn attack(arguments: HostileArguments) -> anyhow::Result<ExitCode> {
+    let settings = hostile::Settings { alone: Duration::from_secs(arguments.alone) };
+    let report = hostile::run(settings).await?;
+    println!("{}", report.table());
+    for line in report.lines() {
+        println!("{line}");
+    }
+    let failures = report.failures();
+    for failure in &failures {
+        println!("FAILED {failure}");
+    }
+    Ok(if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

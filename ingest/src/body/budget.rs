@@ -27,14 +27,33 @@ impl Budget {
         Self { held_bytes: AtomicUsize::new(0), bytes_max }
     }
 
-    /// Takes a share.
+    /// Takes a share, which gives itself back.
     ///
     /// # Errors
     /// When the budget is spent.
     pub fn hold(&self, bytes: usize) -> Result<Held<'_>, Refusal> {
-        let mut held = Held { budget: self, bytes: 0 };
-        held.grow(bytes)?;
-        Ok(held)
+        self.take(bytes)?;
+        Ok(Held { budget: self, bytes })
+    }
+
+    /// Takes bytes that the caller gives back.
+    ///
+    /// # Errors
+    /// When the budget is spent.
+    pub fn take(&self, bytes: usize) -> Result<(), Refusal> {
+        let before = self.held_bytes.fetch_add(bytes, Ordering::Relaxed);
+        if before.saturating_add(bytes) > self.bytes_max {
+            self.give_back(bytes);
+            return Err(Refusal::TooManyBodies(self.bytes_max));
+        }
+        Ok(())
+    }
+
+    /// Gives back what was taken.
+    pub fn give_back(&self, bytes: usize) {
+        if bytes > 0 {
+            self.held_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        }
     }
 
     /// Bytes that are held now.
@@ -49,14 +68,7 @@ impl Held<'_> {
     /// # Errors
     /// When the budget is spent; the share stays as it was.
     pub fn grow(&mut self, bytes: usize) -> Result<(), Refusal> {
-        if bytes == 0 {
-            return Ok(());
-        }
-        let before = self.budget.held_bytes.fetch_add(bytes, Ordering::Relaxed);
-        if before.saturating_add(bytes) > self.budget.bytes_max {
-            self.budget.held_bytes.fetch_sub(bytes, Ordering::Relaxed);
-            return Err(Refusal::TooManyBodies(self.budget.bytes_max));
-        }
+        self.budget.take(bytes)?;
         self.bytes += bytes;
         Ok(())
     }
@@ -64,9 +76,7 @@ impl Held<'_> {
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
-        if self.bytes > 0 {
-            self.budget.held_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
-        }
+        self.budget.give_back(self.bytes);
     }
 }
 

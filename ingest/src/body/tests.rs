@@ -13,6 +13,7 @@ const LIMITS: Limits = Limits {
     head_timeout_s: 5,
     keep_alive_s: 5,
     connections_max: 16,
+    network_connections_max: 16,
 };
 
 async fn read_body(encoding: &str, body: Vec<u8>) -> Result<usize, &'static str> {

@@ -1,0 +1,251 @@
+//! A client's connection: how long it may take over a head, how much of it may wait, and how many one network has.
+//!
+//! The framework bounds the time of the first head of a connection only, and the bytes of each head alone. Here every
+//! head has its time from its first byte on, what is read of heads counts in the [`Budget`] of all bodies, and
+//! connections are counted by network. What a request means begins with [`Serving`].
+//!
+//! A connection has one timer, which is set anew at most once in the time of a head: it may fire early, and then looks
+//! when it is really due.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::future::Future as _;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use actix_web::HttpRequest;
+use actix_web::rt::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::address::{Network, Proxies};
+use crate::body::budget::Budget;
+use crate::clock;
+
+/// Bytes that the framework keeps of what it has read and not yet understood, at most.
+const UNREAD_BYTES_MAX: usize = 128 << 10;
+
+/// What connections have in common.
+#[derive(Debug)]
+pub struct Connections {
+    proxies: Proxies,
+    budget: Arc<Budget>,
+    times: Times,
+    network_connections_max: usize,
+    by_network: Mutex<HashMap<Network, usize>>,
+}
+
+/// How long a connection may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Times {
+    /// From the first byte of a head to its last.
+    pub head: Duration,
+    /// From an answer to the end of the next head.
+    pub idle: Duration,
+}
+
+/// One connection.
+#[derive(Debug)]
+pub struct Connection {
+    stream: TcpStream,
+    head: Rc<Head>,
+    timer: Option<Pin<Box<Sleep>>>,
+    connections: Arc<Connections>,
+    network: Option<Network>,
+}
+
+/// How far a connection is with the head of its next request.
+#[derive(Debug)]
+struct Head {
+    serving: Cell<bool>,
+    held_bytes: Cell<usize>,
+    /// When its first byte came; before that, when the last answer was ready or the connection was made.
+    since: Cell<Instant>,
+    budget: Arc<Budget>,
+}
+
+/// Says that a request of the connection is being answered, for as long as it lives.
+#[derive(Debug)]
+pub struct Serving(Option<Rc<Head>>);
+
+impl Connections {
+    /// None yet.
+    pub fn new(proxies: Proxies, budget: Arc<Budget>, times: Times, network_connections_max: usize) -> Self {
+        let by_network = Mutex::default();
+        Self { proxies, budget, times, network_connections_max, by_network }
+    }
+
+    /// Counts a connection; none when its network has too many. Proxies have as many as they need.
+    pub fn open(self: &Arc<Self>, stream: TcpStream, peer: Option<SocketAddr>) -> Option<Connection> {
+        let network = peer.map(|peer| peer.ip().to_canonical());
+        let network = network.filter(|address: &IpAddr| !self.proxies.trusts(*address)).map(Network::of);
+        if let Some(network) = network
+            && !self.count(network)
+        {
+            return None;
+        }
+        let head = Head {
+            serving: Cell::new(false),
+            held_bytes: Cell::new(0),
+            since: Cell::new(now()),
+            budget: Arc::clone(&self.budget),
+        };
+        let connections = Arc::clone(self);
+        Some(Connection { stream, head: Rc::new(head), timer: None, connections, network })
+    }
+
+    fn count(&self, network: Network) -> bool {
+        let mut by_network = self.by_network.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = by_network.entry(network).or_default();
+        if *count >= self.network_connections_max {
+            return false;
+        }
+        *count += 1;
+        true
+    }
+
+    fn forget(&self, network: Network) {
+        let mut by_network = self.by_network.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = by_network.get_mut(&network) {
+            *count -= 1;
+            if *count == 0 {
+                by_network.remove(&network);
+            }
+        }
+    }
+}
+
+impl Connection {
+    /// Where [`Serving::begin`] finds this connection.
+    pub fn attach(&self, extensions: &mut actix_web::dev::Extensions) {
+        extensions.insert(Rc::clone(&self.head));
+    }
+
+    /// Counts what was read of a head, whose time begins with its first byte.
+    fn read_of_head(&self, bytes: usize) -> io::Result<()> {
+        let held = self.head.held_bytes.get();
+        let more = bytes.min(UNREAD_BYTES_MAX - held);
+        self.head.budget.take(more).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
+        self.head.held_bytes.set(held + more);
+        if held == 0 {
+            self.head.since.set(now());
+        }
+        Ok(())
+    }
+
+    /// Waits until the head is due.
+    fn poll_due(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let times = self.connections.times;
+        let time = if self.head.held_bytes.get() > 0 { times.head } else { times.idle };
+        let due = self.head.since.get() + time;
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(due)));
+        if due < timer.deadline() {
+            timer.as_mut().reset(due);
+        }
+        while timer.as_mut().poll(cx).is_ready() {
+            if due <= timer.deadline() {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+            timer.as_mut().reset(due);
+        }
+        Poll::Pending
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if self.head.serving.get() {
+            return polled;
+        }
+        match polled {
+            Poll::Ready(Ok(())) => {
+                let bytes = buf.filled().len() - before;
+                Poll::Ready(if bytes > 0 { self.read_of_head(bytes) } else { Ok(()) })
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => self.poll_due(cx),
+        }
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if let Some(network) = self.network {
+            self.connections.forget(network);
+        }
+    }
+}
+
+impl Head {
+    fn give_back(&self) {
+        self.budget.give_back(self.held_bytes.take());
+    }
+}
+
+impl Drop for Head {
+    fn drop(&mut self) {
+        self.give_back();
+    }
+}
+
+impl Serving {
+    /// The head is complete: its time and bytes count no more.
+    pub fn begin(request: &HttpRequest) -> Self {
+        let head = request.conn_data::<Rc<Head>>().map(Rc::clone);
+        if let Some(head) = &head {
+            head.serving.set(true);
+            head.give_back();
+        }
+        Self(head)
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        if let Some(head) = &self.0 {
+            head.serving.set(false);
+            head.since.set(now());
+        }
+    }
+}
+
+fn now() -> Instant {
+    Instant::from_std(clock::monotonic())
+}
