@@ -13,7 +13,8 @@ FROM debian:bookworm-slim
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends ca-certificates curl libssl3 \
     && rm -rf /var/lib/apt/lists/* \
-    && useradd --system --home-dir /var/lib/client-sli --create-home client-sli
+    && useradd --system --home-dir /var/lib/client-sli --create-home client-sli \
+    && install --directory --owner=client-sli /var/lib/client-sli/spool
 COPY --from=build /out/ /usr/local/bin/
 COPY definitions/ /usr/share/client-sli/definitions/
 USER client-sli

@@ -302,6 +302,7 @@ impl Stack {
             admin_listen: format!("127.0.0.1:{admin_port}"),
             apps_dir: definitions_dir.join("apps"),
             kafka: service::IngestKafka::new(&brokers, &properties),
+            spool: service::IngestSpool { dir: self.dir.join("ingest-spool") },
         };
         let log = self.log(INGEST);
         let command = service::prepare(&self.dir, log, INGEST, ingest, &config, &options.ingest_env)?;

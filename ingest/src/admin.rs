@@ -10,8 +10,9 @@ use serde_json::json;
 
 use crate::body::budget::Budget;
 use crate::endpoint::not_found;
-use crate::log::Log;
+use crate::log::{Log, LogState};
 use crate::metrics::Metrics;
+use crate::spool::Spool;
 
 /// Ready while the log has confirmed something within this: a tick is written each second.
 pub const LIVE_WITHIN: Duration = Duration::from_secs(5);
@@ -24,6 +25,8 @@ pub struct Admin {
     pub log: Arc<Log>,
     /// What bodies hold.
     pub bodies: Arc<Budget>,
+    /// Where beacons go while it does not answer.
+    pub spool: Option<Arc<Spool>>,
     /// Description of the public endpoints.
     pub openapi: String,
     /// Whether the process was told to stop.
@@ -42,6 +45,9 @@ pub fn configure(routes: &mut ServiceConfig, admin: &Data<Admin>) {
 }
 
 async fn metrics(admin: Data<Admin>) -> HttpResponse {
+    if let Some(spool) = &admin.spool {
+        spool.refresh(!admin.log.takes() || spool.is_behind());
+    }
     match admin.metrics.render(&admin.log, &admin.bodies) {
         Ok(text) => HttpResponse::Ok().content_type(prometheus::TEXT_FORMAT).body(text),
         Err(error) => {
@@ -62,10 +68,22 @@ async fn health() -> &'static str {
 async fn readiness(admin: Data<Admin>) -> HttpResponse {
     let detail = if admin.stopping.load(Ordering::Relaxed) {
         "stopping".to_owned()
-    } else if !admin.log.is_live(LIVE_WITHIN) {
-        format!("the log has confirmed nothing for {} s", LIVE_WITHIN.as_secs())
-    } else {
+    } else if let LogState::Wrong(reason) = admin.log.state() {
+        reason
+    } else if admin.log.is_live(LIVE_WITHIN) && admin.log.state() == LogState::Answers {
         return HttpResponse::Ok().body("ready\n");
+    } else {
+        let away = format!("the log has confirmed nothing for {} s", LIVE_WITHIN.as_secs());
+        match admin.spool.as_ref().map(|spool| (spool, spool.refusal())) {
+            None if admin.log.is_live(LIVE_WITHIN) => return HttpResponse::Ok().body("ready\n"),
+            None => away,
+            Some((_, Some(refusal))) => format!("{away}, and {refusal}"),
+            Some((spool, None)) => {
+                let records = spool.records();
+                let text = format!("ready: the log does not answer, {records} beacons are in the spool\n");
+                return HttpResponse::Ok().body(text);
+            }
+        }
     };
     HttpResponse::ServiceUnavailable().json(json!({ "error": "not_ready", "detail": detail }))
 }

@@ -11,10 +11,14 @@ use settings::kafka::Asking;
 
 use crate::clock;
 use crate::config::KafkaConfig;
-use crate::log::producer_config;
+use crate::log::{Log, LogState, producer_config};
 
 /// A broker that starts together with this process gets this long to answer.
-const DEPENDENCY_WAIT: Duration = Duration::from_secs(30);
+pub const DEPENDENCY_WAIT: Duration = Duration::from_secs(30);
+/// With a spool requests can be answered meanwhile, so it gets this long.
+pub const SPOOL_WAIT: Duration = Duration::from_secs(2);
+/// A topic that is wrong is looked at again after this.
+const RECHECK_DELAY: Duration = Duration::from_secs(5);
 const BROKER_TIMEOUT: Duration = Duration::from_secs(5);
 const RETRY_DELAY: Duration = Duration::from_millis(500);
 /// The setting that log time depends on, and its value.
@@ -54,13 +58,31 @@ pub enum CheckError {
     },
 }
 
-/// Checks the topic.
+/// Checks the topic until it is right, and lets the log be used then: after a start without Kafka.
+pub async fn check_until_right(kafka: KafkaConfig, log: Arc<Log>) {
+    loop {
+        match check_topic(&kafka, DEPENDENCY_WAIT).await {
+            Ok(()) => {
+                tracing::info!(topic = kafka.topic, "the topic is right");
+                return log.set_state(LogState::Answers);
+            }
+            Err(CheckError::KafkaAway { .. }) => {}
+            Err(error) => {
+                tracing::error!(%error, "nothing is written to kafka, everything stays in the spool");
+                log.set_state(LogState::Wrong(error.to_string()));
+                tokio::time::sleep(RECHECK_DELAY).await;
+            }
+        }
+    }
+}
+
+/// Checks the topic; a broker that is away gets `wait` to answer.
 ///
 /// # Errors
 /// Says what is missing or set wrong.
-pub async fn check_topic(kafka: &KafkaConfig) -> Result<(), CheckError> {
+pub async fn check_topic(kafka: &KafkaConfig, wait: Duration) -> Result<(), CheckError> {
     let away = |source| CheckError::KafkaAway { brokers: kafka.brokers.clone(), source };
-    let deadline = clock::monotonic() + DEPENDENCY_WAIT;
+    let deadline = clock::monotonic() + wait;
     let asking = Asking::default();
     // Hears what went wrong, which a client for administration does not.
     let asker: ThreadedProducer<Asking> =
@@ -68,7 +90,8 @@ pub async fn check_topic(kafka: &KafkaConfig) -> Result<(), CheckError> {
     let asker = Arc::new(asker);
     let partitions = loop {
         let (asker, topic) = (Arc::clone(&asker), kafka.topic.clone());
-        let asked = tokio::task::spawn_blocking(move || partitions(&asker, &topic)).await;
+        let asked =
+            tokio::task::spawn_blocking(move || partitions(&asker, &topic, wait.min(BROKER_TIMEOUT))).await;
         match asked.unwrap_or(Err(KafkaError::Canceled)) {
             Ok(partitions) => break partitions,
             Err(source) => {
@@ -103,8 +126,8 @@ pub async fn check_topic(kafka: &KafkaConfig) -> Result<(), CheckError> {
 }
 
 /// The topic's partitions, none when there is no topic. Blocks.
-fn partitions(asker: &ThreadedProducer<Asking>, topic: &str) -> Result<usize, KafkaError> {
-    let metadata = asker.client().fetch_metadata(Some(topic), BROKER_TIMEOUT)?;
+fn partitions(asker: &ThreadedProducer<Asking>, topic: &str, timeout: Duration) -> Result<usize, KafkaError> {
+    let metadata = asker.client().fetch_metadata(Some(topic), timeout)?;
     let found = metadata.topics().iter().find(|found| found.name() == topic);
     Ok(found.map_or(0, |found| found.partitions().len()))
 }

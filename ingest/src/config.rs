@@ -45,6 +45,8 @@ pub struct Config {
     pub rates: Rates,
     /// The log.
     pub kafka: KafkaConfig,
+    /// Where beacons are kept while Kafka is away.
+    pub spool: SpoolConfig,
 }
 
 /// Paths of the formats.
@@ -119,6 +121,18 @@ pub struct KafkaConfig {
     pub properties: Properties,
 }
 
+/// Where beacons are kept while Kafka is away.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SpoolConfig {
+    /// Folder, of one process alone; empty: no spool, so that requests are refused while Kafka is away.
+    pub dir: PathBuf,
+    /// Bytes that it may hold; then requests are refused.
+    pub bytes_max: u64,
+    /// How long Kafka has to acknowledge before a request is kept in the spool, ms.
+    pub after_ms: u64,
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -135,6 +149,7 @@ impl Default for Config {
             limits: Limits::default(),
             rates: Rates::default(),
             kafka: KafkaConfig::default(),
+            spool: SpoolConfig::default(),
         }
     }
 }
@@ -192,6 +207,12 @@ impl Default for Rates {
             key_requests_per_s: 100_000,
             key_burst: 200_000,
         }
+    }
+}
+
+impl Default for SpoolConfig {
+    fn default() -> Self {
+        Self { dir: PathBuf::new(), bytes_max: 1 << 30, after_ms: 1_000 }
     }
 }
 
@@ -271,6 +292,8 @@ impl Config {
         }
         for (key, value, low, high) in [
             ("kafka.acknowledge_timeout_ms", kafka.acknowledge_timeout_ms, 100, 300_000),
+            ("spool.bytes_max", self.spool.bytes_max, 1 << 20, 1 << 40),
+            ("spool.after_ms", self.spool.after_ms, 50, 60_000),
             ("retry_after_s", self.retry_after_s, 1, 3_600),
             ("shutdown_timeout_s", self.shutdown_timeout_s, 1, 300),
             ("workers", self.workers as u64, 0, 1_024),

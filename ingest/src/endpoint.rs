@@ -26,10 +26,11 @@ use crate::config::Config;
 use crate::connection::Serving;
 use crate::durable::make_durable;
 use crate::hints::{Hints, country_of};
-use crate::log::{Log, LogError};
+use crate::log::Log;
 use crate::metrics::Metrics;
 use crate::rate::Limiter;
 use crate::refusal::Refusal;
+use crate::spool::Spool;
 use crate::user_agent::{Cache, Client, Families};
 use crate::{body, clock, cors};
 
@@ -54,6 +55,8 @@ pub struct Service {
     pub families: Families,
     /// Where beacons go.
     pub log: Arc<Log>,
+    /// Where they go while the log does not answer.
+    pub spool: Option<Arc<Spool>>,
     /// Counters.
     pub metrics: Arc<Metrics>,
 }
@@ -185,11 +188,7 @@ async fn accept(
     }
     let started = clock::monotonic();
     let record_bytes =
-        make_durable(&admission, &service.log, &worker.buffer).await.map_err(|error| match error {
-            LogError::QueueFull => Refusal::NotDurable("too many beacons wait for the log"),
-            LogError::NotConfirmed => Refusal::NotDurable("the log did not confirm in time"),
-            LogError::TooLarge => Refusal::RecordTooLarge,
-        })?;
+        make_durable(&admission, &service.log, service.spool.as_deref(), &worker.buffer).await?;
     let seconds = clock::monotonic().duration_since(started).as_secs_f64();
     let events = admission.admitted.iter().map(|admitted| admitted.beacon.events.len()).sum();
     let response =

@@ -2,8 +2,8 @@
 //! types, and answers when they are durable on the log.
 //!
 //! The way of a request: [`endpoint`] reads it ([`body`]), an [`adapter`] turns it into beacons by the rules of
-//! [`admission`], [`durable`] and [`log`] write them to Kafka and know when they are durable. Adapters and admission
-//! are pure: no clock, no network, no runtime. What beacons mean for journeys is `aggregator`'s.
+//! [`admission`], [`durable`] writes them to Kafka by the [`log`], or keeps them in the [`spool`] while it is away. Adapters
+//! and admission are pure: no clock, no network, no runtime. What beacons mean for journeys is `aggregator`'s.
 
 pub mod adapter;
 pub mod address;
@@ -24,6 +24,7 @@ pub mod metrics;
 pub mod openapi;
 pub mod rate;
 pub mod refusal;
+pub mod spool;
 pub mod startup;
 pub mod ticks;
 pub mod user_agent;

@@ -28,6 +28,12 @@ const QUEUE_KBYTES_MAX: &str = "131072";
 /// wait this long; under load batches fill while the one before is on its way. `cargo run --release -p ingest
 /// --example bound` measures it.
 pub const LINGER_MS: &str = "0";
+/// Records that wait for the broker, beyond which more go to the spool at once.
+const QUEUED_MAX: i32 = 20_000;
+/// How exact the time of the last acknowledgement in time is, ms: it is written no more often.
+const TIMELY_RESOLUTION_MS: i64 = 50;
+/// What librdkafka takes without `message.max.bytes`.
+const RECORD_BYTES_MAX: usize = 1_000_000;
 /// Properties that the guarantees depend on, so they cannot be configured.
 pub const RESERVED_PROPERTIES: [&str; 9] = [
     "bootstrap.servers",
@@ -193,6 +199,19 @@ fn failure_of(error: &KafkaError) -> u32 {
     }
 }
 
+/// What is known of the log, which decides where records go that can go to the spool as well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LogState {
+    /// It acknowledges in time, or nothing speaks against it.
+    Answers,
+    /// It does not acknowledge in time.
+    Away,
+    /// Its topic was not seen since the start.
+    Unchecked,
+    /// Its topic cannot be used, for this reason.
+    Wrong(String),
+}
+
 /// A record to be written.
 #[derive(Debug, Clone, Copy)]
 pub struct LogRecord<'a> {
@@ -206,6 +225,10 @@ pub struct LogRecord<'a> {
 pub struct Log {
     producer: ThreadedProducer<Deliveries>,
     topic: String,
+    state: watch::Sender<LogState>,
+    /// When an acknowledgement last came in time, ms since the producer was made; -1 before the first one.
+    timely_ms: AtomicI64,
+    record_bytes_max: usize,
 }
 
 impl Log {
@@ -222,7 +245,14 @@ impl Log {
             fatal: watch::Sender::new(None),
         };
         let producer = producer_config(kafka).create_with_context(deliveries)?;
-        Ok(Self { producer, topic: kafka.topic.clone() })
+        let record_bytes_max = kafka.properties.get("message.max.bytes").and_then(|bytes| bytes.parse().ok());
+        Ok(Self {
+            producer,
+            topic: kafka.topic.clone(),
+            state: watch::Sender::new(LogState::Answers),
+            timely_ms: AtomicI64::new(-1),
+            record_bytes_max: record_bytes_max.unwrap_or(RECORD_BYTES_MAX),
+        })
     }
 
     /// Begins the delivery of `records` records, to be handed over one by one.
@@ -243,14 +273,91 @@ impl Log {
         delivery.settle(FAILED, u32::try_from(records).unwrap_or(u32::MAX));
     }
 
-    /// Hands a record for one partition over, whose fate only shows in [`Log::is_live`].
+    /// Hands a record for one partition over.
     ///
     /// # Errors
     /// When the queue is full.
-    pub fn append_to(&self, partition: i32, content: &[u8]) -> Result<(), LogError> {
+    pub fn append_to(
+        &self,
+        partition: i32,
+        content: &[u8],
+        delivery: &Arc<Delivery>,
+    ) -> Result<(), LogError> {
         let message: BaseRecord<'_, (), [u8], _> =
-            BaseRecord::with_opaque_to(&self.topic, Delivery::new(1)).partition(partition).payload(content);
+            BaseRecord::with_opaque_to(&self.topic, Arc::clone(delivery))
+                .partition(partition)
+                .payload(content);
         self.producer.send(message).map_err(|(error, _)| refused(&error))
+    }
+
+    /// Bytes of key and content that a record may have.
+    pub fn record_bytes_max(&self) -> usize {
+        self.record_bytes_max
+    }
+
+    /// What is known of the log.
+    pub fn state(&self) -> LogState {
+        self.state.borrow().clone()
+    }
+
+    /// Sets what is known of the log.
+    pub fn set_state(&self, state: LogState) {
+        self.state.send_replace(state);
+    }
+
+    /// Whether a record that is handed over now is likely to be acknowledged soon.
+    pub fn takes(&self) -> bool {
+        *self.state.borrow() == LogState::Answers && self.queued() < QUEUED_MAX
+    }
+
+    /// Returns when the log answers.
+    pub async fn answers(&self) {
+        let mut state = self.state.subscribe();
+        if state.wait_for(|state| *state == LogState::Answers).await.is_err() {
+            std::future::pending().await
+        }
+    }
+
+    /// Notes that an acknowledgement came in time.
+    pub fn note_timely(&self) {
+        let now_ms = self.elapsed_ms(clock::monotonic());
+        // Seldom written, so that the cache line stays shared.
+        if now_ms - self.timely_ms.load(Ordering::Relaxed) >= TIMELY_RESOLUTION_MS {
+            self.timely_ms.store(now_ms, Ordering::Relaxed);
+        }
+    }
+
+    /// Notes that records handed over at `since` were not acknowledged in time. When nothing else was either, the
+    /// log is away.
+    pub fn suspect(&self, since: Instant) {
+        if self.timely_ms.load(Ordering::Relaxed) > self.elapsed_ms(since) {
+            return;
+        }
+        if self.change(&LogState::Answers, LogState::Away) {
+            tracing::warn!("kafka does not acknowledge in time");
+        }
+    }
+
+    /// Notes that records handed over while the log was away were acknowledged in time.
+    pub fn note_return(&self) {
+        self.note_timely();
+        if self.change(&LogState::Away, LogState::Answers) {
+            tracing::info!("kafka acknowledges again");
+        }
+    }
+
+    fn change(&self, from: &LogState, to: LogState) -> bool {
+        self.state.send_if_modified(|state| {
+            let changes = state == from;
+            if changes {
+                *state = to;
+            }
+            changes
+        })
+    }
+
+    fn elapsed_ms(&self, at: Instant) -> i64 {
+        at.duration_since(self.producer.context().started).as_millis() as i64
     }
 
     /// Partitions of the topic, by a question to the broker. Blocks.

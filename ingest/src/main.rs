@@ -72,6 +72,10 @@ Configuration, with its defaults:
   topic = \"rum.beacons\"
   acknowledge_timeout_ms = 10000
   [kafka.properties]                # any property of librdkafka
+  [spool]
+  dir = \"\"                          # where beacons are kept while Kafka is away; empty: nowhere
+  bytes_max = 1073741824
+  after_ms = 1000                   # how long Kafka has to acknowledge
 Every key can be set by the environment: INGEST_KAFKA__TOPIC=… for kafka.topic. Every value can be read from a
 file: INGEST_KAFKA__PROPERTIES__SASL_PASSWORD_FILE=… for sasl.password.
 RUST_LOG chooses what is logged (default: info).";

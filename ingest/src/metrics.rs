@@ -1,7 +1,7 @@
 //! Counters of this process in Prometheus' format. What is counted on the way of a request costs an atomic addition.
 
 use actix_web::http::StatusCode;
-use prometheus::core::{AtomicU64, GenericCounter, GenericCounterVec};
+use prometheus::core::{AtomicU64, Collector, GenericCounter, GenericCounterVec};
 use prometheus::{Encoder, Histogram, HistogramOpts, IntGauge, Opts, Registry, TextEncoder};
 
 use crate::adapter::Format;
@@ -169,6 +169,14 @@ impl Metrics {
     pub fn begin(&self) -> InFlight {
         self.in_flight.inc();
         InFlight(self.in_flight.clone())
+    }
+
+    /// Adds what others count.
+    ///
+    /// # Errors
+    /// When a name is taken.
+    pub fn register(&self, collectors: Vec<Box<dyn Collector>>) -> Result<(), prometheus::Error> {
+        collectors.into_iter().try_for_each(|collector| self.registry.register(collector))
     }
 
     /// The text for Prometheus.

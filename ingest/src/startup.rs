@@ -24,10 +24,11 @@ use crate::checks::{self, CheckError};
 use crate::config::Config;
 use crate::connection::{Connection, Connections, Times};
 use crate::endpoint::{self, Service};
-use crate::log::{Log, producer_config};
+use crate::log::{Log, LogState, producer_config};
 use crate::metrics::Metrics;
 use crate::openapi;
 use crate::rate::{self, Limiter};
+use crate::spool::{OpenError, Spool, drain};
 use crate::ticks;
 use crate::user_agent::{Families, FamiliesError};
 
@@ -51,6 +52,9 @@ pub enum StartError {
     /// The client of Kafka could not be made.
     #[error("kafka's client: {0}")]
     Client(rdkafka::error::KafkaError),
+    /// The spool.
+    #[error(transparent)]
+    Spool(#[from] OpenError),
     /// Kafka or the topic.
     #[error(transparent)]
     Check(#[from] CheckError),
@@ -80,6 +84,7 @@ pub struct Ingest {
     admin: ServerHandle,
     tasks: Vec<JoinHandle<()>>,
     log: Arc<Log>,
+    spool: Option<Arc<Spool>>,
     stopping: Arc<AtomicBool>,
     shutdown_timeout: Duration,
 }
@@ -94,34 +99,50 @@ impl Ingest {
         let families = Families::load()?;
         settings::kafka::check(&producer_config(&config.kafka))?;
         let log = Arc::new(Log::new(&config.kafka).map_err(StartError::Client)?);
-        checks::check_topic(&config.kafka).await?;
+        let spool = open_spool(&config)?;
+        let checking = check(&config, &log, spool.is_some()).await?;
         let metrics = Arc::new(Metrics::new()?);
         let proxies = config.proxies().map_err(|(key, detail)| StartError::Proxies(key, detail))?;
         let limiter = Arc::new(Limiter::new(&config.rates, apps.slots()));
         let bodies = Arc::new(Budget::new(config.limits.bodies_bytes_max));
+        if let Some(spool) = &spool {
+            metrics.register(spool.metrics().collectors())?;
+        }
         let stopping = Arc::new(AtomicBool::new(false));
         let shutdown_timeout = Duration::from_secs(config.shutdown_timeout_s);
         let admin_service = Data::new(Admin {
             metrics: Arc::clone(&metrics),
             log: Arc::clone(&log),
             bodies: Arc::clone(&bodies),
+            spool: spool.clone(),
             openapi: openapi::description(&config).to_string(),
             stopping: Arc::clone(&stopping),
         });
         let (admin, admin_address) = bind_admin(admin_service, config.admin_listen)?;
         let networks = Arc::clone(&metrics);
         let sweep = rate::sweep(Arc::clone(&limiter), move |left| networks.set_networks(left));
-        let log_of_service = Arc::clone(&log);
-        let service =
-            Service { config, apps, proxies, limiter, bodies, families, log: log_of_service, metrics };
+        let timely = spool.as_ref().map_or(ticks::INTERVAL, |spool| spool.after());
+        let service = Service {
+            config,
+            apps,
+            proxies,
+            limiter,
+            bodies,
+            families,
+            log: Arc::clone(&log),
+            spool: spool.clone(),
+            metrics,
+        };
         let (public, address) = bind_public(Data::new(service))?;
         let (public_handle, admin_handle) = (public.handle(), admin.handle());
-        let tasks = vec![
-            tokio::spawn(ticks::run(Arc::clone(&log))),
+        let mut tasks = vec![
+            tokio::spawn(ticks::run(Arc::clone(&log), timely)),
             tokio::spawn(sweep),
             tokio::spawn(async { drop(public.await) }),
             tokio::spawn(async { drop(admin.await) }),
         ];
+        tasks.extend(checking.map(tokio::spawn));
+        tasks.extend(spool.iter().map(|spool| tokio::spawn(drain::run(Arc::clone(spool), Arc::clone(&log)))));
         Ok(Self {
             address,
             admin_address,
@@ -129,6 +150,7 @@ impl Ingest {
             admin: admin_handle,
             tasks,
             log,
+            spool,
             stopping,
             shutdown_timeout,
         })
@@ -149,12 +171,20 @@ impl Ingest {
         self.log.broken().await
     }
 
-    /// Stops accepting, answers what is in flight, and waits until the log has everything.
+    /// Stops accepting, answers what is in flight, and waits until the log has everything. What is in the spool stays
+    /// there for the next process.
     pub async fn stop(self) {
         self.stopping.store(true, Ordering::Relaxed);
         self.public.stop(true).await;
         for task in &self.tasks {
             task.abort();
+        }
+        if let Some(spool) = &self.spool {
+            spool.unlock();
+            if self.log.state() != LogState::Answers {
+                // Every request was answered; what still waits for the log is in the spool, or was refused.
+                return self.admin.stop(true).await;
+            }
         }
         let (log, timeout) = (Arc::clone(&self.log), self.shutdown_timeout);
         match tokio::task::spawn_blocking(move || log.flush(timeout)).await {
@@ -164,6 +194,32 @@ impl Ingest {
             }
         }
         self.admin.stop(true).await;
+    }
+}
+
+fn open_spool(config: &Config) -> Result<Option<Arc<Spool>>, OpenError> {
+    if config.spool.dir.as_os_str().is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(Arc::new(Spool::open(&config.spool)?)))
+}
+
+/// Checks the topic. With a spool a broker that is away does not keep the process from starting: the log is not used
+/// before the check has succeeded, which the given future sees to.
+async fn check(
+    config: &Config,
+    log: &Arc<Log>,
+    has_spool: bool,
+) -> Result<Option<impl Future<Output = ()> + use<>>, CheckError> {
+    let wait = if has_spool { checks::SPOOL_WAIT } else { checks::DEPENDENCY_WAIT };
+    match checks::check_topic(&config.kafka, wait).await {
+        Ok(()) => Ok(None),
+        Err(error @ CheckError::KafkaAway { .. }) if has_spool => {
+            tracing::warn!(%error, "beacons go to the spool");
+            log.set_state(LogState::Unchecked);
+            Ok(Some(checks::check_until_right(config.kafka.clone(), Arc::clone(log))))
+        }
+        Err(error) => Err(error),
     }
 }
 

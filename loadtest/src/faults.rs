@@ -108,7 +108,7 @@ async fn run_to_the_end(settings: &Settings) -> anyhow::Result<Report> {
         clickhouse: world.clickhouse_url().to_owned(),
         user: READER.to_owned(),
         password: PASSWORD.to_owned(),
-        wait: VERIFY_PATIENCE,
+        wait: VERIFY_PATIENCE + Duration::from_millis(settings.world.grace_ms.unsigned_abs()),
         since_s: None,
     };
     eprintln!("waiting until everything has settled");

@@ -52,11 +52,16 @@ const FAULTS_EXAMPLES: &str = "Examples:
     loadtest faults --kills 10 --zombies 2 --clickhouse-restarts 1 --kafka-restarts 1 --rebalances 2
   The whole of it:
     loadtest faults --kills 50 --zombies 10 --clickhouse-restarts 3 --kafka-restarts 2 --rebalances 10 --rate 300
+  Kafka away for two minutes, ingest killed in the middle of them, and nothing else:
+    loadtest faults --kills 0 --zombies 0 --clickhouse-restarts 0 --kafka-restarts 0 --rebalances 0 \\
+      --kafka-outages 1 --kafka-outage-s 120 --ingest-kills 1 --rate 1000
   The same faults in the same order again, with all logs and data kept:
     loadtest faults --seed 7 --dir /tmp/faults";
 
 /// Batches come often, so that points do.
 const FAULTS_FLUSH_INTERVAL_MS: i64 = 1_000;
+/// Until the last beacon of an outage is on the log after Kafka is back, on a machine that does other things as well.
+const CATCHING_UP_MS: i64 = 90_000;
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Format {
@@ -143,6 +148,15 @@ struct FaultsArguments {
     /// Storms of aggregators that leave, die and come back.
     #[arg(long, default_value_t = 10)]
     rebalances: u32,
+    /// Times that Kafka is stopped and stays away.
+    #[arg(long, default_value_t = 0)]
+    kafka_outages: u32,
+    /// Seconds that it stays away.
+    #[arg(long, default_value_t = 120, value_parser = clap::value_parser!(u32).range(1..=3_000))]
+    kafka_outage_s: u32,
+    /// Times that ingest is killed by SIGKILL in each of these outages.
+    #[arg(long, default_value_t = 1)]
+    ingest_kills: u32,
     /// Beacons a second.
     #[arg(long, default_value_t = 300.0, value_parser = rate)]
     rate: f64,
@@ -153,6 +167,7 @@ struct FaultsArguments {
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(2..=8))]
     aggregators: u8,
     /// Grace period of the definitions, ms: the beacons of a session must come within it, restarts of Kafka included.
+    /// With outages it is at least their length and a minute and a half.
     #[arg(long, default_value_t = 30_000, value_parser = clap::value_parser!(i64).range(10_000..=3_600_000))]
     grace_ms: i64,
     /// Kafka gives the partitions of an aggregator away that it has not heard of for so long, ms.
@@ -246,14 +261,27 @@ async fn disturb(arguments: FaultsArguments) -> anyhow::Result<ExitCode> {
     let FaultsArguments {
         kills, zombies, clickhouse_restarts, kafka_restarts, rebalances, rate, seed, ..
     } = arguments;
+    let outage_grace_ms = match arguments.kafka_outages {
+        0 => 0,
+        _ => i64::from(arguments.kafka_outage_s) * 1_000 + CATCHING_UP_MS,
+    };
     let settings = faults::Settings {
-        counts: Counts { kills, zombies, clickhouse_restarts, kafka_restarts, rebalances },
+        counts: Counts {
+            kills,
+            zombies,
+            clickhouse_restarts,
+            kafka_restarts,
+            rebalances,
+            kafka_outages: arguments.kafka_outages,
+            kafka_outage_ms: u64::from(arguments.kafka_outage_s) * 1_000,
+            ingest_kills: arguments.ingest_kills,
+        },
         rate,
         seed,
         world: WorldSettings {
             members: usize::from(arguments.aggregators),
             dir: arguments.dir,
-            grace_ms: arguments.grace_ms,
+            grace_ms: arguments.grace_ms.max(outage_grace_ms),
             flush_interval_ms: FAULTS_FLUSH_INTERVAL_MS,
             session_timeout_ms: arguments.session_timeout_ms,
         },

@@ -19,6 +19,13 @@ pub(super) struct IngestConfig {
     pub(super) admin_listen: String,
     pub(super) apps_dir: PathBuf,
     pub(super) kafka: IngestKafka,
+    pub(super) spool: IngestSpool,
+}
+
+/// Section `spool` of `ingest.toml`.
+#[derive(Debug, Serialize)]
+pub(super) struct IngestSpool {
+    pub(super) dir: PathBuf,
 }
 
 /// Section `kafka` of `ingest.toml`.

@@ -5,4 +5,5 @@
 mod availability;
 mod contract;
 mod openapi;
+mod spool;
 mod stand;

@@ -35,6 +35,26 @@ pub struct Counts {
     pub kafka_restarts: u32,
     /// Storms of changes in the consumer group.
     pub rebalances: u32,
+    /// Times that Kafka is stopped and stays so for a while.
+    pub kafka_outages: u32,
+    /// How long, ms.
+    pub kafka_outage_ms: u64,
+    /// `kill -9` of ingest in each of these outages.
+    pub ingest_kills: u32,
+}
+
+impl Counts {
+    /// No fault at all.
+    pub const NONE: Self = Self {
+        kills: 0,
+        zombies: 0,
+        clickhouse_restarts: 0,
+        kafka_restarts: 0,
+        rebalances: 0,
+        kafka_outages: 0,
+        kafka_outage_ms: 0,
+        ingest_kills: 0,
+    };
 }
 
 /// One fault.
@@ -80,6 +100,13 @@ pub enum Kind {
     Kafka {
         /// By `kill -9`, or cleanly.
         killed: bool,
+    },
+    /// Stops Kafka, kills ingest meanwhile, and starts Kafka again.
+    Outage {
+        /// How long Kafka is away, ms.
+        away_ms: u64,
+        /// `kill -9` of ingest, evenly spread over that time.
+        ingest_kills: u32,
     },
     /// Changes the group again and again.
     Storm(Vec<Change>),
@@ -129,6 +156,10 @@ pub fn plan(seed: u64, counts: Counts) -> Vec<Fault> {
         kinds.push(Kind::ClickHouse { point, delay_ms });
     }
     kinds.extend((0..counts.kafka_restarts).map(|number| Kind::Kafka { killed: number % 2 == 0 }));
+    kinds.extend(
+        (0..counts.kafka_outages)
+            .map(|_| Kind::Outage { away_ms: counts.kafka_outage_ms, ingest_kills: counts.ingest_kills }),
+    );
     for _ in 0..counts.rebalances {
         let changes = (0..STORM_CHANGES).map(|_| Change {
             pick: sampler.between(0, u64::MAX),
@@ -147,8 +178,14 @@ pub fn plan(seed: u64, counts: Counts) -> Vec<Fault> {
 mod tests {
     use super::*;
 
-    const COUNTS: Counts =
-        Counts { kills: 50, zombies: 10, clickhouse_restarts: 3, kafka_restarts: 2, rebalances: 10 };
+    const COUNTS: Counts = Counts {
+        kills: 50,
+        zombies: 10,
+        clickhouse_restarts: 3,
+        kafka_restarts: 2,
+        rebalances: 10,
+        ..Counts::NONE
+    };
 
     fn kills(plan: &[Fault], wanted: Point) -> usize {
         plan.iter().filter(|fault| matches!(fault.kind, Kind::Kill { point, .. } if point == wanted)).count()
@@ -173,10 +210,7 @@ mod tests {
 
     #[test]
     fn a_short_plan_has_each_named_point_once() {
-        let plan = plan(
-            1,
-            Counts { kills: 7, zombies: 0, clickhouse_restarts: 0, kafka_restarts: 0, rebalances: 0 },
-        );
+        let plan = plan(1, Counts { kills: 7, ..Counts::NONE });
         for point in Point::OF_AGGREGATOR {
             assert_eq!(kills(&plan, point), 1, "{point}");
         }

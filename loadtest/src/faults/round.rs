@@ -45,12 +45,31 @@ pub async fn carry_out(world: &World, kind: &Kind) -> anyhow::Result<Done> {
             let point = if *killed { "kill -9" } else { "clean" };
             Ok(Done { fault: "restart of Kafka", point, detail: "it answers again".into() })
         }
+        Kind::Outage { away_ms, ingest_kills } => outage(world, ms(*away_ms), *ingest_kills).await,
         Kind::Storm(changes) => storm(world, changes).await,
     }
 }
 
 fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
+}
+
+async fn outage(world: &World, away: Duration, ingest_kills: u32) -> anyhow::Result<Done> {
+    world.stop_kafka().await?;
+    let stopped_at = tokio::time::Instant::now();
+    let gap = away / (ingest_kills + 1);
+    for _ in 0..ingest_kills {
+        sleep(gap).await;
+        world.kill_ingest().await?;
+    }
+    sleep(away.saturating_sub(stopped_at.elapsed())).await;
+    let away = stopped_at.elapsed();
+    world.start_kafka().await?;
+    Ok(Done {
+        fault: "outage of Kafka",
+        point: "",
+        detail: format!("away for {:.0} s, ingest killed {ingest_kills} times meanwhile", away.as_secs_f64()),
+    })
 }
 
 async fn kill(world: &World, point: Point, delay: Duration, pick: u64) -> anyhow::Result<Done> {

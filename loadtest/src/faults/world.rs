@@ -26,6 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(180);
 const POLL: Duration = Duration::from_millis(100);
 /// What ingest tells clients when Kafka is away, s: soon, so that the beacons of a session stay together.
 const RETRY_AFTER_S: &str = "1";
+/// Folder of ingest's spool.
+const SPOOL: &str = "ingest-spool";
 /// Time that ingest has to stop.
 const STOP_PATIENCE: Duration = Duration::from_secs(20);
 
@@ -49,6 +51,8 @@ pub struct World {
     // Processes that send come before those that receive: fields are dropped in order.
     ingest: Arc<Part>,
     ingest_url: String,
+    ingest_admin_url: String,
+    client: reqwest::Client,
     members: Vec<Arc<Member>>,
     watching: Vec<tokio::task::JoinHandle<()>>,
     gate: Arc<Gate>,
@@ -111,12 +115,23 @@ impl World {
             ("INGEST_APPS_DIR".to_owned(), programs.definitions.join("apps").display().to_string()),
             ("INGEST_KAFKA__BROKERS".to_owned(), stack.kafka_brokers().to_owned()),
             ("INGEST_RETRY_AFTER_S".to_owned(), RETRY_AFTER_S.to_owned()),
+            ("INGEST_SPOOL__DIR".to_owned(), stack.dir().join(SPOOL).display().to_string()),
         ]);
         let command = command(stack.dir(), INGEST, programs.ingest, env);
         let ingest =
             Part::new(INGEST, command, programs.launcher, Progress::Quiet, OnChange(Arc::new(|| {})))?;
         let ingest = Arc::new(ingest);
-        let world = Self { ingest, ingest_url, members, watching, gate, stack, _ports: ports };
+        let world = Self {
+            ingest,
+            ingest_url,
+            ingest_admin_url: format!("http://{ingest_admin}"),
+            client: reqwest::Client::builder().no_proxy().timeout(POLL * 20).build()?,
+            members,
+            watching,
+            gate,
+            stack,
+            _ports: ports,
+        };
 
         world.until("the aggregators to be ready", async || world.is_ready().await).await?;
         let set = definitions::load(
@@ -125,13 +140,7 @@ impl World {
         )?;
         definitions::post(world.members[0].admin_url(), DEFINITIONS_TOKEN, &set).await?;
         world.ingest.start()?;
-        let client = reqwest::Client::builder().no_proxy().timeout(POLL * 20).build()?;
-        world
-            .until("ingest to be ready", async || {
-                let answer = client.get(format!("http://{ingest_admin}/readyz")).send().await;
-                answer.is_ok_and(|answer| answer.status().is_success())
-            })
-            .await?;
+        world.until("ingest to be ready", async || world.ingest_answers("readyz").await).await?;
         Ok(world)
     }
 
@@ -203,6 +212,38 @@ impl World {
         })
         .await?;
         Ok(self.stack.wait_ready(KAFKA).await?)
+    }
+
+    /// Stops Kafka, which stays so.
+    ///
+    /// # Errors
+    /// Never with a stack that has one.
+    pub async fn stop_kafka(&self) -> anyhow::Result<()> {
+        Ok(self.stack.stop_part(KAFKA).await?)
+    }
+
+    /// Starts Kafka again.
+    ///
+    /// # Errors
+    /// When it does not come back.
+    pub async fn start_kafka(&self) -> anyhow::Result<()> {
+        Ok(self.stack.start_part(KAFKA).await?)
+    }
+
+    /// Kills ingest by SIGKILL, starts it again and waits until it answers.
+    ///
+    /// # Errors
+    /// When it does not come back.
+    pub async fn kill_ingest(&self) -> anyhow::Result<()> {
+        self.ingest.signal(Signal::SIGKILL);
+        self.until("ingest to be gone", async || self.ingest.pid().is_none()).await?;
+        self.ingest.start()?;
+        self.until("ingest to be back", async || self.ingest_answers("healthz").await).await
+    }
+
+    async fn ingest_answers(&self, path: &str) -> bool {
+        let answer = self.client.get(format!("{}/{path}", self.ingest_admin_url)).send().await;
+        answer.is_ok_and(|answer| answer.status().is_success())
     }
 
     /// Stops the aggregators cleanly: what they have under way is written or left to a successor.
