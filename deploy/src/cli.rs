@@ -44,6 +44,7 @@ const DEMO_EXAMPLES: &str = "Examples:
 
 const PREPARE_EXAMPLES: &str = "Examples:
   deploy prepare --kafka-brokers broker:9092 --clickhouse-url http://db:8123
+  SSL_CERT_FILE=ca.pem deploy prepare --clickhouse-url https://db:8443 --clickhouse-user admin
   deploy prepare --aggregator-url http://aggregator:8082 --definitions ./definitions";
 
 const MIGRATE_EXAMPLES: &str = "Examples:
@@ -142,7 +143,8 @@ pub(crate) struct KafkaArgs {
     /// Use the Kafka at these bootstrap servers.
     #[arg(long, value_name = "HOST:PORT,…")]
     pub(crate) kafka_brokers: Option<String>,
-    /// A property of librdkafka for it, such as security.protocol=ssl; may be repeated.
+    /// A property of librdkafka for it, such as security.protocol=ssl, or the file with its value, such as
+    /// sasl.password_file=/run/secrets/kafka; may be repeated.
     #[arg(long, value_name = "KEY=VALUE", value_parser = property, requires = "kafka_brokers")]
     pub(crate) kafka_property: Vec<(String, String)>,
 }
@@ -248,10 +250,13 @@ impl ClickHouseArgs {
 }
 
 fn property(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((key, value)) if !key.is_empty() => Ok((key.into(), value.into())),
-        Some(_) | None => Err("a property is KEY=VALUE, such as security.protocol=ssl".into()),
-    }
+    let (key, value) = text
+        .split_once('=')
+        .filter(|(key, _)| !key.is_empty())
+        .ok_or("a property is KEY=VALUE, such as security.protocol=ssl")?;
+    let Some(key_of_file) = key.strip_suffix("_file") else { return Ok((key.into(), value.into())) };
+    let secret = std::fs::read_to_string(value).map_err(|error| format!("cannot read {value}: {error}"))?;
+    Ok((key_of_file.into(), secret.trim_end_matches(['\r', '\n']).into()))
 }
 
 #[cfg(test)]
@@ -281,5 +286,14 @@ mod tests {
         assert!(parse("a.b=c=d").is_ok());
         assert!(parse("a.b").is_err());
         assert!(parse("=c").is_err());
+    }
+
+    #[test]
+    fn a_property_comes_from_a_file_as_well() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "s3cret\n").unwrap();
+        let of_file = property(&format!("sasl.password_file={}", file.path().display()));
+        assert_eq!(of_file, Ok(("sasl.password".into(), "s3cret".into())));
+        assert!(property("sasl.password_file=/nowhere/at-all").unwrap_err().contains("/nowhere/at-all"));
     }
 }

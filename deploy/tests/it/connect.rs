@@ -41,6 +41,17 @@ fn counts_of(app: &str) -> String {
     )
 }
 
+/// Waits until what is counted already is in every table: a batch is written table after table, and those of a partition
+/// one after another.
+async fn written(stack: &Stack) {
+    let now_ms = lines(stack, "SELECT toUnixTimestamp64Milli(now64(3)) AS now_ms").await.remove(0);
+    let sql = format!(
+        "SELECT count() = 4 AND min(last_ms) >= {now_ms} AS done FROM \
+         (SELECT partition, max(log_time_ms) AS last_ms FROM sli.batches GROUP BY partition)"
+    );
+    until(stack, &sql, &["1"]).await;
+}
+
 /// The exact latencies of an app's journey on a route, as the samples keep them, in order.
 async fn values(stack: &Stack, app: &str, journey: &str, route: &str) -> Vec<f64> {
     let sql = format!(

@@ -12,6 +12,7 @@ use tokio::process::{Child, Command};
 use super::measured::{Played, Report, Reported, Visit};
 use super::{
     assert_equal, assert_within, clients, counts_of, lines, snippets, stack_of_clients, until, values,
+    written,
 };
 use crate::authority::Authority;
 
@@ -64,20 +65,32 @@ async fn pages_count_as_they_were_played() {
     for (sdk, visit) in &visits {
         assert_eq!(visit.errors, ["TypeError"], "{sdk}");
     }
+    let vitals = vital_counts();
+    let told = JOURNEYS.iter().copied().chain([ACTIONS, WATCHED]);
+    let told_with_loads = sorted(told.clone().chain(PAGE_LOADS).collect(), &vitals);
+    until(&stack, &counts_of("faro"), &told_with_loads).await;
+    until(&stack, &counts_of("vitals"), &sorted(told.collect(), &vitals)).await;
+    until(&stack, &counts_of("otel"), &told_with_loads).await;
+    let timers_and_calls = format!(
+        "SELECT * FROM ({}) WHERE journey NOT LIKE 'web-vital-%' AND journey != 'error-free-sessions'",
+        counts_of("boomerang")
+    );
+    until(&stack, &timers_and_calls, &[&JOURNEYS[2..5], &PAGE_LOADS].concat()).await;
+    let requests = request_counts(&reported);
+    until(&stack, &counts_of("nel"), &sorted(vec![], &requests)).await;
+    drop(browser);
+    written(&stack).await;
+
     faro(&stack, &visits["faro"]).await;
     web_vitals_and_native(&stack, &visits["vitals"]).await;
     opentelemetry(&stack, &visits["otel"]).await;
     boomerang(&stack, &visits["boomerang"]).await;
     network_error_logging(&stack, &reported).await;
-    drop(browser);
     assert_eq!(lines(&stack, "SELECT * FROM sli.audit").await, [""; 0]);
     stack.stop().await;
 }
 
 async fn faro(stack: &Stack, visit: &Visit) {
-    let vitals = vital_counts();
-    let expect: Vec<&str> = JOURNEYS.iter().copied().chain(PAGE_LOADS).chain([ACTIONS, WATCHED]).collect();
-    until(stack, &counts_of("faro"), &sorted(expect, &vitals)).await;
     check_vitals(stack, "faro", visit).await;
     check_latencies(stack, "faro", visit).await;
     for page in &visit.pages {
@@ -92,18 +105,12 @@ async fn faro(stack: &Stack, visit: &Visit) {
 }
 
 async fn web_vitals_and_native(stack: &Stack, visit: &Visit) {
-    let vitals = vital_counts();
-    let expect: Vec<&str> = JOURNEYS.iter().copied().chain([ACTIONS, WATCHED]).collect();
-    until(stack, &counts_of("vitals"), &sorted(expect, &vitals)).await;
     check_vitals(stack, "vitals", visit).await;
     check_latencies(stack, "vitals", visit).await;
     check_calls(stack, "vitals", visit.told_calls(), AROUND_A_CALL_MS).await;
 }
 
 async fn opentelemetry(stack: &Stack, visit: &Visit) {
-    let vitals = vital_counts();
-    let expect: Vec<&str> = JOURNEYS.iter().copied().chain(PAGE_LOADS).chain([ACTIONS, WATCHED]).collect();
-    until(stack, &counts_of("otel"), &sorted(expect, &vitals)).await;
     check_vitals(stack, "otel", visit).await;
     check_latencies(stack, "otel", visit).await;
     for page in &visit.pages {
@@ -114,12 +121,6 @@ async fn opentelemetry(stack: &Stack, visit: &Visit) {
 }
 
 async fn boomerang(stack: &Stack, visit: &Visit) {
-    let counts = format!(
-        "SELECT * FROM ({}) WHERE journey NOT LIKE 'web-vital-%' AND journey != 'error-free-sessions'",
-        counts_of("boomerang")
-    );
-    let expect = [&JOURNEYS[2..5], &PAGE_LOADS].concat();
-    until(stack, &counts, &expect).await;
     check_calls(stack, "boomerang", visit.told_calls(), EXACT).await;
     let found = values(stack, "boomerang", "find-term", "").await;
     assert_within("boomerang: find-term", found, &visit.latencies("find-term"), WALL_CLOCK_MS);
@@ -136,8 +137,8 @@ async fn boomerang(stack: &Stack, visit: &Visit) {
     }
 }
 
-/// By the server's own word, and by the browser's.
-async fn network_error_logging(stack: &Stack, reported: &Reported) {
+/// What a site is counted by of which only the browser told: by the server's own word where it answered.
+fn request_counts(reported: &Reported) -> Vec<String> {
     let mut by_route: BTreeMap<String, (usize, usize)> = BTreeMap::new();
     for asked in &reported.asked {
         let Some(status) = asked.status else { continue };
@@ -150,20 +151,22 @@ async fn network_error_logging(stack: &Stack, reported: &Reported) {
     let lost = reported.requests.iter().filter(|reports| reports.iter().any(is_lost)).count();
     assert!(lost > 0, "{reported:?}");
     by_route.entry("/api/lectures/:id".into()).or_default().1 += lost;
-    let expect: Vec<String> = by_route
-        .iter()
-        .map(|(route, (well, badly))| {
-            let attempts = well + badly;
-            let reasons = if *badly > 0 { "network.error" } else { "" };
-            format!("reach-server {route} {attempts} {attempts} {well} {badly} {reasons}")
-        })
-        .collect();
-    until(stack, &counts_of("nel"), &expect.iter().map(String::as_str).collect::<Vec<_>>()).await;
-    for route in by_route.keys() {
-        let reports = reported.requests.iter().flatten();
-        let told = reports.filter(|report| report.kind == "ok" && report.route() == *route);
-        let found = values(stack, "nel", "reach-server", route).await;
-        assert_equal(&format!("requests of {route}"), found, told.map(|report| report.ms).collect(), EXACT);
+    let line = |(route, (well, badly)): (&String, &(usize, usize))| {
+        let attempts = well + badly;
+        let reasons = if *badly > 0 { "network.error" } else { "" };
+        format!("reach-server {route} {attempts} {attempts} {well} {badly} {reasons}")
+    };
+    by_route.iter().map(line).collect()
+}
+
+async fn network_error_logging(stack: &Stack, reported: &Reported) {
+    let mut told: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+    for report in reported.requests.iter().flatten().filter(|report| report.kind == "ok") {
+        told.entry(report.route()).or_default().push(report.ms);
+    }
+    for (route, expect) in told {
+        let found = values(stack, "nel", "reach-server", &route).await;
+        assert_equal(&format!("requests of {route}"), found, expect, EXACT);
     }
 }
 

@@ -8,6 +8,7 @@ use tokio::process::Command;
 
 use super::{
     assert_equal, assert_within, clients, counts_of, lines, snippets, stack_of_clients, until, values,
+    written,
 };
 
 /// Its launches: each with whether ingest can be reached.
@@ -45,6 +46,7 @@ async fn an_app_counts_what_it_did_offline() {
         lectures.extend(app.launch(address, connection).await);
     }
     until(&stack, &counts_of("android"), &JOURNEYS).await;
+    written(&stack).await;
     let durations = [
         ("app-start-cold", "", vec![1_203.25]),
         ("app-start-warm", "", vec![412.5; 2]),

@@ -6,8 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use deploy::port::PortChoice;
-use deploy::stack::Ports;
-use deploy::stack::{AGGREGATOR, INGEST, Secured, Stack, StackOptions};
+use deploy::stack::{self, ADMIN, AGGREGATOR, INGEST, Ports, Secured, Stack, StackOptions};
 use deploy::topic;
 
 use super::until;
@@ -43,7 +42,7 @@ async fn a_beacon_is_counted_by_tls_and_login_and_what_is_wrong_is_told() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let front = front::serve(&secured.certificate, &secured.key, port).await;
     let variables = [
-        ("AGGREGATOR_CLICKHOUSE__URL", front),
+        ("AGGREGATOR_CLICKHOUSE__URL", front.clone()),
         ("AGGREGATOR_CLICKHOUSE__CA_FILE", secured.ca_file.display().to_string()),
     ]
     .map(|(name, value)| (name.to_owned(), value));
@@ -63,6 +62,8 @@ async fn a_beacon_is_counted_by_tls_and_login_and_what_is_wrong_is_told() {
     for mechanism in ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] {
         every_mechanism_is_built_in(&stack, &secured, mechanism).await;
     }
+
+    servers_are_prepared(&stack, &secured, &front).await;
 
     let unknown = unknown_ca.to_str().unwrap();
     let (a, b, c, d) = tokio::join!(
@@ -120,6 +121,26 @@ async fn every_mechanism_is_built_in(stack: &Stack, secured: &Secured, mechanism
     let asked =
         tokio::task::spawn_blocking(move || topic::ping(&brokers, &properties, REFUSAL)).await.unwrap();
     asked.unwrap_or_else(|error| panic!("{mechanism}: {error}"));
+}
+
+/// Topics and tables can be made the same way.
+async fn servers_are_prepared(stack: &Stack, secured: &Secured, clickhouse_url: &str) {
+    let mut prepare = tokio::process::Command::new(env!("CARGO_BIN_EXE_deploy"));
+    prepare.args(["prepare", "--kafka-brokers", stack.kafka_secured_brokers()]);
+    prepare.args(["--clickhouse-url", clickhouse_url, "--clickhouse-user", ADMIN]);
+    let (ca_file, password_file) = (secured.ca_file.display(), secured.password_file.display());
+    for property in [
+        "security.protocol=sasl_ssl".to_owned(),
+        "sasl.mechanism=SCRAM-SHA-512".to_owned(),
+        format!("sasl.username={USER}"),
+        format!("sasl.password_file={password_file}"),
+        format!("ssl.ca.location={ca_file}"),
+    ] {
+        prepare.args(["--kafka-property", &property]);
+    }
+    prepare.env("SLI_CLICKHOUSE_PASSWORD", stack::PASSWORD).env("SSL_CERT_FILE", &secured.ca_file);
+    let output = prepare.kill_on_drop(true).output().await.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// What the process says that is started as in the stack, but for one variable.
