@@ -21,7 +21,7 @@ fn waiting() -> Vec<Case> {
         case(
             "500 heads of 100 kB without end",
             vec![Step::Send(raw(&format!("POST / HTTP/1.1\r\nx-a: {}", "a".repeat(100_000))))],
-            &["408"],
+            &["408", "closed"],
             500,
         ),
         case(
