@@ -157,6 +157,8 @@ async fn refusal(
         .arg(stack.dir().join(format!("{part}.toml")))
         .envs([("INGEST_LISTEN", "127.0.0.1:0"), ("INGEST_ADMIN_LISTEN", "127.0.0.1:0")])
         .env("AGGREGATOR_ADMIN_LISTEN", "127.0.0.1:0")
+        // The folder is that of the process which runs.
+        .env("INGEST_SPOOL__DIR", "")
         .envs(variables.iter().cloned())
         .env(variable, value)
         .kill_on_drop(true);
