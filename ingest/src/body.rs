@@ -1,6 +1,6 @@
 //! Reading a request's body within bounds of size, decompressed size, ratio, time, and memory of all bodies.
 //!
-//! What an encoding means is [`decompress`]'s, how much all bodies hold together is [`budget`]'s.
+//! What an encoding means is [`mod@decompress`]'s, how much all bodies hold together is [`budget`]'s.
 
 use std::time::Duration;
 

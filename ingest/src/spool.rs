@@ -1,6 +1,6 @@
 //! The spool: records on this host's disk, durable, for as long as Kafka does not acknowledge.
 //!
-//! Records stand in segments: files that are only appended to, numbered in order of arrival. One [`writer`] makes
+//! Records stand in segments: files that are only appended to, numbered in order of arrival. One `writer` makes
 //! many requests durable by one fsync, [`drain`] hands the records to the log in the order of their arrival and takes
 //! segments away whose records are all acknowledged. What stands in a segment is [`frame`]'s. A record may reach the
 //! log twice (the process was killed between acknowledgement and cursor); it has the same beacon id then.
