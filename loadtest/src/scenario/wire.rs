@@ -168,7 +168,9 @@ impl Rendering<'_> {
                     }));
                 }
                 "http.client" => events.push(json!({
-                    "name": "faro.performance.resource", "domain": "browser", "timestamp": timestamp,
+                    "name": "faro.performance.resource", "domain": "browser",
+                    // The SDK stamps a call's beginning; what happened, happened at its end.
+                    "timestamp": iso8601(self.session_ms + event.at_ms - whole_ms(event.value)),
                     "attributes": {
                         "name": format!("{PAGE_ORIGIN}{}", path_of(event)), "duration": value,
                         "responseStatus": text("status"), "initiatorType": "fetch",
@@ -263,6 +265,11 @@ fn path_of(event: &Event) -> &'static str {
         },
         _ => "/home",
     }
+}
+
+/// The whole milliseconds of a duration.
+fn whole_ms(duration: Option<Value>) -> i64 {
+    duration.map_or(0, |duration| (duration.scaled() / SCALE) as i64)
 }
 
 /// A number with the fewest decimals that say it.
