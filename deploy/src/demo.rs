@@ -31,11 +31,15 @@ const POLL: Duration = Duration::from_millis(500);
 /// not wait for quiet partitions.
 const IDLE_FLUSH_INTERVALS: i64 = 2;
 
+/// Good attempts of a journey and batch that can be looked at one by one: here traffic is little, and people look.
+const SAMPLES_GOOD_MAX: usize = 20;
+
 /// Settings of the local stack's definition set.
 pub fn settings(grace_ms: i64, flush_interval_ms: i64) -> EngineSettings {
     EngineSettings {
         grace_ms,
         flush_interval_ms,
+        samples_good_max: SAMPLES_GOOD_MAX,
         idle_flush_intervals: IDLE_FLUSH_INTERVALS,
         ..EngineSettings::default()
     }
