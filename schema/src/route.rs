@@ -171,7 +171,7 @@ mod tests {
             ("/q=name/b", "/:id/b"),
             ("data:text/plain,secret/x", "/"),
             ("MAILTO:me/x", "/"),
-            ("Mozilla/5.0 (X11; Linux) Secret/1", "/Mozilla/:id/1"),
+            ("Mozilla/5.0 (X11; Linux) Secret/1", "/Mozilla/:id/:id"),
             ("", "/"),
         ] {
             assert_eq!(route_of(url, &[]), route, "{url}");
