@@ -129,6 +129,8 @@ pub struct Engine {
     open: OpenBatch,
     cells: Cells,
     snapshot_wanted: bool,
+    /// Bytes of the last snapshot.
+    snapshot_bytes: usize,
 }
 
 /// The range that the next batch will cover.
@@ -159,6 +161,7 @@ impl Engine {
             open: OpenBatch::default(),
             cells: Cells::default(),
             snapshot_wanted: false,
+            snapshot_bytes: 0,
         }
     }
 

@@ -5,6 +5,10 @@
 //! [`admission`], [`durable`] writes them to Kafka by the [`log`], or keeps them in the [`spool`] while it is away. Adapters
 //! and admission are pure: no clock, no network, no runtime. What beacons mean for journeys is `aggregator`'s.
 
+/// Requests are many small allocations, made on one thread and partly freed on another.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 pub mod adapter;
 pub mod address;
 pub mod admin;

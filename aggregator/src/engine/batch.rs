@@ -10,7 +10,7 @@ use schema::rows::{
 };
 
 use super::attempt::Outcome;
-use super::cells::{Cell, Cells, ObjectiveCount, Reasons};
+use super::cells::{Cell, Cells, Histogram, ObjectiveCount, Reasons};
 use super::context::{Context, Pools};
 use super::labels::{LabelCounts, Labels, bound_map};
 use super::plan::Plan;
@@ -394,7 +394,7 @@ fn add_reasons(sum: &mut BTreeMap<String, u64>, reasons: &Reasons, texts: &Texts
     }
 }
 
-fn add_histogram(sum: &mut BTreeMap<u32, u64>, histogram: &[(u32, u64)]) {
+fn add_histogram(sum: &mut BTreeMap<u32, u64>, histogram: &Histogram) {
     for (key, count) in histogram {
         *sum.entry(*key).or_default() += count;
     }

@@ -80,8 +80,8 @@ pub(super) struct Cell {
 /// Reason → count, unsorted; there are few.
 pub(super) type Reasons = Vec<(TextId, u64)>;
 
-/// Bucket → count, sorted by bucket.
-pub(super) type Histogram = Vec<(u32, u64)>;
+/// Bucket → count.
+pub(super) type Histogram = FxHashMap<u32, u64>;
 
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct ObjectiveCount {
@@ -308,9 +308,9 @@ impl Cell {
             sessions_hurt: 0,
             arrived_late: 0,
             reasons: Reasons::new(),
-            latency: Vec::new(),
+            latency: Histogram::default(),
             latency_sum: 0,
-            abandoned_wait: Vec::new(),
+            abandoned_wait: Histogram::default(),
             objectives: vec![ObjectiveCount::default(); objectives],
             steps: vec![StepCount::default(); steps],
         }
@@ -327,11 +327,11 @@ impl Cell {
         }
         if let Some(latency) = attempt.latency {
             let unit = attempt.place.definition.map(|journey| journey.unit).unwrap_or_default();
-            add_to_histogram(&mut self.latency, bucket(unit.key_units(latency)), weight);
+            *self.latency.entry(bucket(unit.key_units(latency))).or_default() += weight;
             self.latency_sum += latency.scaled() * weight;
         }
         if let Some(wait_ms) = attempt.wait_ms {
-            add_to_histogram(&mut self.abandoned_wait, bucket(wait_ms), weight);
+            *self.abandoned_wait.entry(bucket(wait_ms)).or_default() += weight;
         }
         if let Some(journey) = attempt.place.definition {
             for (objective, count) in journey.objectives.iter().zip(&mut self.objectives) {
@@ -351,7 +351,7 @@ impl Cell {
                 return;
             };
             count.success += weight;
-            add_to_histogram(&mut count.latency, bucket(*elapsed_ms), weight);
+            *count.latency.entry(bucket(*elapsed_ms)).or_default() += weight;
         }
     }
 }
@@ -402,13 +402,6 @@ fn add_reason(reasons: &mut Reasons, reason: TextId, weight: u64) {
     match reasons.iter_mut().find(|(known, _)| *known == reason) {
         Some((_, count)) => *count += weight,
         None => reasons.push((reason, weight)),
-    }
-}
-
-fn add_to_histogram(histogram: &mut Histogram, key: u32, weight: u64) {
-    match histogram.binary_search_by_key(&key, |(bucket, _)| *bucket) {
-        Ok(at) => histogram[at].1 += weight,
-        Err(at) => histogram.insert(at, (key, weight)),
     }
 }
 

@@ -180,15 +180,15 @@ pub(super) enum Repeat {
 impl First {
     /// Holds the attempt when it is earlier than the one that is held.
     fn offer(&mut self, offered: FirstAttempt, due_ms: i64, texts: &Texts) {
-        let place = |attempt: &FirstAttempt| (attempt.start_ms, texts.get(attempt.route).to_owned());
+        let is_before = |held: &FirstAttempt| {
+            offered.start_ms < held.start_ms
+                || (offered.start_ms == held.start_ms
+                    && offered.route != held.route
+                    && texts.get(offered.route) < texts.get(held.route))
+        };
         let due_ms = match self {
             Self::None => due_ms,
-            Self::Held { attempt, due_ms }
-                if offered.start_ms < attempt.start_ms
-                    || (offered.start_ms == attempt.start_ms && place(&offered) < place(attempt)) =>
-            {
-                *due_ms
-            }
+            Self::Held { attempt, due_ms } if is_before(attempt) => *due_ms,
             Self::Held { .. } | Self::Counted => return,
         };
         *self = Self::Held { attempt: offered, due_ms };

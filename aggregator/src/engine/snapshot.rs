@@ -62,9 +62,11 @@ pub enum SnapshotError {
 
 impl Engine {
     /// The state at the cut that has just been made.
-    pub(super) fn snapshot(&self) -> Snapshot {
+    pub(super) fn snapshot(&mut self) -> Snapshot {
         let next_offset = self.position;
-        let mut bytes = vec![0; 8];
+        // Room for a little more than the last one: grown by doubling, a large one would be copied over and over.
+        let mut bytes = Vec::with_capacity(self.snapshot_bytes + self.snapshot_bytes / 8);
+        bytes.extend_from_slice(&[0; 8]);
         bytes.put(u64::from(ENGINE_VERSION));
         bytes.put(LAYOUT_VERSION);
         bytes.put_signed(next_offset);
@@ -85,6 +87,7 @@ impl Engine {
         }
         let checksum = xxh3_64(&bytes[8..]);
         bytes[..8].copy_from_slice(&checksum.to_le_bytes());
+        self.snapshot_bytes = bytes.len();
         Snapshot { next_offset, log_time_ms: self.log_time_ms, bytes }
     }
 
@@ -132,6 +135,7 @@ impl Engine {
             next_offset,
         };
         let mut engine = Self::new(topic, partition, resume);
+        engine.snapshot_bytes = snapshot.bytes.len();
         engine.pools = Pools::read(&mut from);
         from.check()?;
         engine.plan = definitions.map(|set| Plan::new(set, &mut engine.pools.texts));
