@@ -149,12 +149,16 @@ fn too_large() -> HttpResponse {
     refusal(StatusCode::PAYLOAD_TOO_LARGE, "too_large", &detail)
 }
 
-/// A set whose id fits its content.
+/// A set whose id fits its content, and whose numbers can be.
 fn parse(body: &Bytes) -> Result<DefinitionSet, String> {
     let sent: DefinitionSet = serde_json::from_slice(body).map_err(|error| error.to_string())?;
     let id = sent.id;
     let set = DefinitionSet::new(sent.settings, sent.apps, sent.journeys);
-    if set.id == id { Ok(set) } else { Err(format!("id is {id:?}, but the content's is {:?}", set.id)) }
+    if set.id != id {
+        return Err(format!("id is {id:?}, but the content's is {:?}", set.id));
+    }
+    set.check_bounds().map_err(|error| error.to_string())?;
+    Ok(set)
 }
 
 /// Takes the same time wherever the tokens differ.
@@ -195,5 +199,8 @@ mod tests {
         assert_eq!(parse(&set).unwrap(), set);
         set.settings.grace_ms += 1;
         assert!(parse(&set).unwrap_err().starts_with("id is "));
+        let settings = EngineSettings { grace_ms: -1, ..EngineSettings::default() };
+        let set = DefinitionSet::new(settings, Vec::new(), Vec::new());
+        assert_eq!(parse(&set).unwrap_err(), "settings.grace_ms is -1, want 0 to 86400000");
     }
 }

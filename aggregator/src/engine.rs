@@ -46,7 +46,7 @@ use plan::Plan;
 use sessions::{ReplayPoint, Sessions};
 
 /// Version of the rules by which a log becomes rows; stands in every row of `sli.batches`.
-pub const ENGINE_VERSION: u32 = 3;
+pub const ENGINE_VERSION: u32 = 4;
 
 /// Cells of one batch at most; one block must hold a batch's rows of each table.
 const BATCH_CELLS_MAX: usize = 100_000;
@@ -214,14 +214,15 @@ impl Engine {
             }
         }
         self.open_for(record.offset, log_time_ms);
-        self.advance(log_time_ms);
+        self.log_time_ms = log_time_ms;
+        // What settles with this record settles in its batch, and a batch never mixes two sets.
+        if let Ok(Record::Definitions(set)) = &decoded {
+            self.activate(Arc::new(DefinitionSet::clone(set)));
+        }
+        self.settle_due();
         match decoded {
             Ok(Record::Beacon(beacon)) => self.beacon(&beacon, &record, log_time_before_ms),
-            Ok(Record::Tick) => self.cells.record_not_counted("control"),
-            Ok(Record::Definitions(set)) => {
-                self.cells.record_not_counted("control");
-                self.activate(Arc::new(*set));
-            }
+            Ok(Record::Tick | Record::Definitions(_)) => self.cells.record_not_counted("control"),
             Err(error) => {
                 self.cells.record_not_counted("undecodable");
                 outcome.reject = Some(Reject {
@@ -273,11 +274,10 @@ impl Engine {
         self.plan.as_ref().map_or(&self.without_definitions, |plan| &plan.set.settings)
     }
 
-    /// Moves log time and settles what is due.
-    fn advance(&mut self, log_time_ms: i64) {
-        self.log_time_ms = log_time_ms;
+    /// Settles what is due at the log time.
+    fn settle_due(&mut self) {
         if let Some(plan) = &self.plan {
-            self.sessions.advance(log_time_ms, plan, &mut self.pools, &mut self.cells);
+            self.sessions.advance(self.log_time_ms, plan, &mut self.pools, &mut self.cells);
         }
     }
 

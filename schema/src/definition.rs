@@ -11,11 +11,13 @@ use serde::{Deserialize, Serialize};
 use crate::value::Value;
 
 pub mod app;
+pub mod bounds;
 pub mod file;
 pub mod matcher;
 pub mod standard;
 
 pub use app::{AppFile, Bots, Objection, Source};
+pub use bounds::{OutOfBounds, SAMPLES_MAX};
 pub use file::{DefinitionError, load};
 pub use matcher::{Condition, Matcher, Test};
 

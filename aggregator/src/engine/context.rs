@@ -98,6 +98,11 @@ impl Contexts {
         ContextId(self.0.intern(hasher.finish(), is, || Context::new(dimensions)))
     }
 
+    /// A hash of the context itself, the same in every process.
+    pub(super) fn hash(&self, id: ContextId) -> u64 {
+        self.0.hash(id.0)
+    }
+
     pub(super) fn get(&self, id: ContextId) -> &Context {
         self.0.get(id.0)
     }

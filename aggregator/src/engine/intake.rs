@@ -14,6 +14,17 @@ use super::pool::TextId;
 use super::session::{Activity, FirstAttempt, Mark, Order, Repeat, Revision, Session};
 use super::settle::ARRIVED_LATE_MS;
 
+/// Events by which an app itself tells of an attempt. Others of the kind are events as any.
+const DECLARATIONS: [&str; 7] = [
+    "journey.start",
+    "journey.step",
+    "journey.end",
+    "journey.success",
+    "journey.failure",
+    "journey.cancel",
+    "journey.cancelled",
+];
+
 /// A beacon and everything that it can change beside its session.
 pub(super) struct Intake<'i> {
     pub arrival: &'i Arrival<'i>,
@@ -102,7 +113,7 @@ impl Intake<'_> {
                 Activity { time_ms: order.0, leaving: event.is_leaving(), append_ms: record.append_ms };
             session.heard(activity, grace_ms);
         }
-        if event.name.starts_with("journey.") {
+        if DECLARATIONS.contains(&event.name.as_ref()) {
             return self.take_declared(session, happening, seen);
         }
         if event.name == "browser.navigation"
@@ -129,8 +140,14 @@ impl Intake<'_> {
     fn take_bound(&mut self, session: &mut Session, happening: &Happening<'_>, seen: SeenId) {
         let Happening { event, name, order } = *happening;
         let mut whole_of = None;
+        let mut before = None;
         for binding in self.app.bindings(name, event) {
             if !self.plan.set.journeys[binding.journey].runs_on(&self.arrival.beacon.platform) {
+                continue;
+            }
+            // A list of matchers means any of them: what two of them match is one start, one success.
+            if before.replace((binding.journey, binding.meaning)) == Some((binding.journey, binding.meaning))
+            {
                 continue;
             }
             self.cells.matched(seen, binding.name);
@@ -287,7 +304,9 @@ impl Intake<'_> {
         self.cells.attempt(&attempt, self.pools);
         let first = FirstAttempt { start_ms: order.0, route, weight: beacon.weight, context };
         let due_ms = log_time_ms + self.plan.set.settings.grace_ms;
-        session.note(binding.name, first, !success, due_ms, &self.pools.texts);
+        if !session.note(binding.name, first, !success, due_ms, &self.pools.texts) {
+            self.cells.mark_not_counted(context, log_time_ms, "session_limit");
+        }
     }
 
     /// Holds the first value of an id, or lets the later event of the two decide.

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use rustc_hash::FxHashMap;
-use schema::definition::EngineSettings;
+use schema::definition::{EngineSettings, SAMPLES_MAX};
 use schema::rows::AttemptSample;
 use schema::value::Value;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -15,8 +15,8 @@ use super::context::Pools;
 /// An odd number with well spread bits: 2⁶⁴ ÷ the golden ratio.
 const MIX: u64 = 0x9E37_79B9_7F4A_7C15;
 
-/// Samples of one kind held before the settings' bound is applied; the bound itself is at most this.
-const HELD_MAX: usize = 32;
+/// Samples of one kind that are held before the settings' bound is applied.
+const HELD_MAX: usize = SAMPLES_MAX;
 
 /// The samples of the open batch.
 #[derive(Debug, Default)]
@@ -85,6 +85,7 @@ fn rank(attempt: &Attempt<'_>, journey: u64, pools: &Pools) -> u64 {
         journey,
         pools.texts.hash(attempt.place.route),
         pools.texts.hash(attempt.reason),
+        pools.contexts.hash(attempt.place.context),
         attempt.place.start_ms as u64,
         latency,
         attempt.outcome as u64,

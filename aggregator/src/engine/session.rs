@@ -18,6 +18,12 @@ const ACTIVITIES_TIDY: usize = 64;
 const SETTLED_MAX: usize = 256;
 /// Pages whose route a session remembers.
 const PAGES_MAX: usize = 64;
+/// Activities that a session remembers.
+const ACTIVITIES_MAX: usize = 65_536;
+/// Journeys that a session counts for; an app may declare any number.
+const COUNTED_MAX: usize = 256;
+/// A sequence number this much greater than the last does not go on from it: nothing says that so many were lost.
+const SEQUENCE_JUMP_MAX: u64 = 1_000;
 /// Beacon ids above which expired ones are looked for.
 const BEACON_IDS_TIDY: usize = 64;
 /// Beacons of one session within the duplicate horizon; more are not counted, as `session_limit`.
@@ -254,11 +260,13 @@ impl Session {
         Repeat::New
     }
 
-    /// How many beacons `sequence` says were sent since the greatest number before it.
+    /// How many beacons `sequence` says were sent since the greatest number before it. Counting begins anew with
+    /// the session's first number, and with one that is out of reach of the last.
     pub(super) fn beacons_until(&mut self, sequence: u64) -> u64 {
         let before = self.sequence_next;
         self.sequence_next = before.max(sequence.saturating_add(1));
-        if before == 0 { 1 } else { self.sequence_next - before }
+        let sent = self.sequence_next - before;
+        if before == 0 || sent > SEQUENCE_JUMP_MAX { 1 } else { sent }
     }
 
     /// Attempts that have not settled: starts that wait for an end, and values that may be revised.
@@ -294,7 +302,9 @@ impl Session {
         if self.activities.len() >= ACTIVITIES_TIDY && self.activities.len().is_power_of_two() {
             self.forget_activities(activity.append_ms, grace_ms);
         }
-        self.activities.push(activity);
+        if self.activities.len() < ACTIVITIES_MAX {
+            self.activities.push(activity);
+        }
     }
 
     /// Forgets the activities that are older than every open attempt and came longer than the grace period ago.
@@ -353,7 +363,8 @@ impl Session {
     }
 
     /// Notes an attempt, so that the session counts once for its journey, in the window of its first, and once
-    /// as hurt, in the window of its first bad one. Beacons without a session count for none.
+    /// as hurt, in the window of its first bad one. Beacons without a session count for none. False where the session
+    /// counts for as many journeys as it can already.
     pub(super) fn note(
         &mut self,
         journey: TextId,
@@ -361,12 +372,13 @@ impl Session {
         bad: bool,
         due_ms: i64,
         texts: &Texts,
-    ) {
+    ) -> bool {
         if self.id.is_empty() {
-            return;
+            return true;
         }
         let place = match self.counted.iter().position(|counted| counted.journey == journey) {
             Some(place) => place,
+            None if self.counted.len() >= COUNTED_MAX => return false,
             None => {
                 self.counted.push(Counted { journey, first: First::None, first_bad: First::None });
                 self.counted.len() - 1
@@ -377,6 +389,7 @@ impl Session {
         if bad {
             counted.first_bad.offer(attempt, due_ms, texts);
         }
+        true
     }
 
     /// Takes a first that is due.

@@ -6,7 +6,7 @@ use super::attempt::{Draft, Outcome, Verdict, form};
 use super::cells::{Attempt, Cells, Place};
 use super::context::Pools;
 use super::plan::{Plan, Role, Rules};
-use super::pool::TextId;
+use super::pool::{TextId, Texts};
 use super::session::{DueFirst, FirstAttempt, Mark, Revision, Session, Settled};
 
 /// An attempt whose last record came longer than this after its end has arrived late.
@@ -56,6 +56,8 @@ struct Findings {
     gone: Vec<bool>,
     /// By place: whether an attempt that has not settled needs it.
     held: Vec<bool>,
+    /// By place: whether it is in an attempt that settles now.
+    used: Vec<bool>,
     next_ms: Option<i64>,
 }
 
@@ -72,12 +74,13 @@ struct Track {
     places: Vec<usize>,
 }
 
-/// Marks by journey, then those with attempt ids before those without, which may belong to one with.
-fn tracks(marks: &[Mark]) -> Vec<Track> {
+/// Marks by a hash of the journey, which is the same in every process; then those with attempt ids before those without,
+/// which may belong to one with.
+fn tracks(marks: &[Mark], texts: &Texts) -> Vec<Track> {
     let mut places: Vec<usize> = (0..marks.len()).filter(|place| !marks[*place].journey.is_empty()).collect();
     let track = |place: &usize| {
         let mark = &marks[*place];
-        (mark.journey.0, mark.attempt == 0, mark.attempt)
+        (texts.hash(mark.journey), mark.attempt == 0, mark.attempt)
     };
     places.sort_by_key(track);
     let mut tracks: Vec<Track> = Vec::new();
@@ -127,14 +130,10 @@ impl Settling<'_> {
     /// Looks at every journey and attempt id of the session's marks.
     fn look(&mut self, session: &Session) -> Findings {
         let awake = session.marks.awake();
-        let count = awake.len();
-        let mut findings =
-            Findings { gone: vec![false; count], held: vec![false; count], ..Findings::default() };
-        let mut named_open = None;
-        for track in tracks(awake) {
-            if self.look_at_track(session, &track, named_open == Some(track.journey), &mut findings) {
-                named_open = Some(track.journey);
-            }
+        let none = || vec![false; awake.len()];
+        let mut findings = Findings { gone: none(), held: none(), used: none(), ..Findings::default() };
+        for track in tracks(awake, &self.pools.texts) {
+            self.look_at_track(session, &track, &mut findings);
         }
         for (place, mark) in awake.iter().enumerate().filter(|(_, mark)| mark.journey.is_empty()) {
             let forgotten_ms = mark.append_ms + self.grace_ms();
@@ -147,15 +146,8 @@ impl Settling<'_> {
         findings
     }
 
-    /// Settles the attempts of one journey and attempt id in their order, as far as they are due. Whether an attempt
-    /// with an id is left open.
-    fn look_at_track(
-        &mut self,
-        session: &Session,
-        track: &Track,
-        named_open: bool,
-        findings: &mut Findings,
-    ) -> bool {
+    /// Settles the attempts of one journey and attempt id in their order, as far as they are due.
+    fn look_at_track(&mut self, session: &Session, track: &Track, findings: &mut Findings) {
         let Track { journey, attempt, places } = track;
         let marks: Vec<&Mark> = places.iter().map(|place| &session.marks.awake()[*place]).collect();
         let own = |mark: &Mark| mark.journey == *journey && mark.attempt == *attempt;
@@ -165,16 +157,15 @@ impl Settling<'_> {
 
         let mut in_attempt = vec![false; marks.len()];
         let mut due_ms = i64::MIN;
-        let mut left_open = false;
         for draft in form(&marks, &rules) {
             draft.members.iter().for_each(|member| in_attempt[*member] = true);
             due_ms = due_ms.max(draft.settles_at_ms(&rules));
             if due_ms > self.log_time_ms {
                 findings.look_again(due_ms);
                 draft.members.iter().for_each(|member| findings.held[places[*member]] = true);
-                left_open = true;
                 continue;
             }
+            draft.members.iter().for_each(|member| findings.used[places[*member]] = true);
             for member in draft.members.iter().filter(|member| own(marks[**member])) {
                 findings.gone[places[*member]] = true;
             }
@@ -184,19 +175,17 @@ impl Settling<'_> {
             places.iter().zip(&marks).zip(&in_attempt).filter(|(_, is)| !**is).map(|(at, _)| at)
         {
             let forgotten_ms = mark.append_ms + rules.grace_ms;
-            if !own(mark) || named_open {
-                // It is looked at with its own track, or again when the attempt with an id settles.
+            if !own(mark) || findings.held[*place] {
+                // It is looked at with its own track, or again when the attempt with an id settles that has it.
             } else if forgotten_ms > self.log_time_ms {
                 findings.look_again(forgotten_ms);
-                left_open = true;
             } else {
                 findings.gone[*place] = true;
-                if mark.declared || mark.role == Role::Success {
+                if !findings.used[*place] && (mark.declared || mark.role == Role::Success) {
                     self.cells.mark_not_counted(mark.context, self.log_time_ms, "without_start");
                 }
             }
         }
-        left_open && *attempt != 0
     }
 
     fn settlement(
@@ -241,7 +230,7 @@ impl Settling<'_> {
         };
         let bad = counted.is_bad();
         self.cells.attempt(&counted, self.pools);
-        session.note(journey, first, bad, due_ms + self.plan.set.settings.grace_ms, &self.pools.texts);
+        self.note(session, journey, first, bad, due_ms + self.grace_ms());
         session.settle(Settled { journey, attempt, start_ms: first.start_ms, end_ms });
     }
 
@@ -284,7 +273,20 @@ impl Settling<'_> {
         };
         self.cells.attempt(&attempt, self.pools);
         let due_ms = revision.append_ms + 2 * self.grace_ms();
-        session.note(revision.journey, first, !revision.success, due_ms, &self.pools.texts);
+        self.note(session, revision.journey, first, !revision.success, due_ms);
+    }
+
+    fn note(
+        &mut self,
+        session: &mut Session,
+        journey: TextId,
+        attempt: FirstAttempt,
+        bad: bool,
+        due_ms: i64,
+    ) {
+        if !session.note(journey, attempt, bad, due_ms, &self.pools.texts) {
+            self.cells.mark_not_counted(attempt.context, self.log_time_ms, "session_limit");
+        }
     }
 
     /// Counts the session for the journeys whose first attempt can no longer be preceded by another.

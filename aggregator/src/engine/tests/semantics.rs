@@ -1,6 +1,7 @@
 //! What a sequence of events becomes, case by case.
 
 use schema::beacon::Event;
+use schema::definition::DefinitionSet;
 
 use super::world::*;
 use crate::engine::Resume;
@@ -388,4 +389,107 @@ fn what_comes_before_any_definitions_is_told_and_not_counted() {
     let batches = play(&log, Resume::default());
     assert_eq!(totals(&batches).get("records no_definitions"), Some(&1));
     assert_eq!(batches[0].row.definition_set, "");
+}
+
+#[test]
+fn what_settles_with_a_definition_record_settles_under_its_set() {
+    let first = definitions(settings());
+    let mut second = first.clone();
+    for journey in &mut second.journeys {
+        journey.objectives.reverse();
+    }
+    let second = DefinitionSet::new(second.settings, second.apps, second.journeys);
+    let slow = vec![event(0, "open", &[]), event(3_000, "video", &[])];
+    let log = [
+        definitions_entry(0, &first),
+        beacon_entry(3_000, &beacon("b", "s", "web", slow)),
+        definitions_entry(60_000, &second),
+        tick(70_000),
+    ];
+    let totals = totals(&play(&log, Resume::default()));
+    let of = |key: &str| totals.get(&format!("objective watch {key}")).copied().unwrap_or_default();
+    assert_eq!(
+        [of("works valid"), of("works bad"), of("fast valid"), of("fast bad")],
+        [1, 0, 1, 1],
+        "{totals:#?}"
+    );
+}
+
+#[test]
+fn what_two_matchers_of_a_list_match_happened_once() {
+    let mut set = definitions(settings());
+    let watch = set.journeys.iter_mut().find(|journey| journey.name == "watch").unwrap();
+    watch.start.push(matcher("open", &[]));
+    watch.success.push(matcher("video", &[]));
+    let set = DefinitionSet::new(set.settings, set.apps, set.journeys);
+    let once = vec![event(0, "open", &[]), event(400, "video", &[])];
+    let mut log = vec![definitions_entry(0, &set), beacon_entry(400, &beacon("b", "s", "web", once))];
+    log.extend((1..60).map(|second| tick(second * 1_000)));
+    let batches = play(&log, Resume::default());
+    let totals = totals(&batches);
+    assert_eq!(totals.get("watch  0 attempts"), Some(&1), "{totals:#?}");
+    assert_eq!(totals.get("watch  0 success"), Some(&1), "{totals:#?}");
+    let quality = batches.iter().flat_map(|batch| &batch.quality);
+    assert!(quality.clone().all(|row| row.not_counted.is_empty()), "{totals:#?}");
+}
+
+#[test]
+fn events_that_only_begin_like_a_declaration_are_matched_as_any() {
+    let mut set = definitions(settings());
+    let watch = set.journeys.iter_mut().find(|journey| journey.name == "watch").unwrap();
+    watch.success = vec![matcher("journey.paid", &[])];
+    let set = DefinitionSet::new(set.settings, set.apps, set.journeys);
+    let paid = vec![event(0, "open", &[]), event(400, "journey.paid", &[])];
+    let mut log = vec![definitions_entry(0, &set), beacon_entry(400, &beacon("b", "s", "web", paid))];
+    log.extend((1..60).map(|second| tick(second * 1_000)));
+    let totals = totals(&play(&log, Resume::default()));
+    assert_eq!(totals.get("watch  0 success"), Some(&1), "{totals:#?}");
+    assert!(!totals.keys().any(|key| key.starts_with("events ")), "{totals:#?}");
+}
+
+#[test]
+fn a_sequence_out_of_reach_says_nothing_of_lost_beacons() {
+    let numbered = |number: u64, at_ms| {
+        let mut beacon = beacon(&format!("b{number}"), "s", "web", vec![event(at_ms, "ping", &[])]);
+        beacon.sequence = Some(number);
+        beacon_entry(at_ms, &beacon)
+    };
+    let mut log = vec![definitions_entry(0, &definitions(settings()))];
+    log.extend([numbered(0, 0), numbered(3, 10), numbered(u64::MAX, 20)]);
+    log.push(tick(60_000));
+    let batches = play(&log, Resume::default());
+    let quality = batches.iter().flat_map(|batch| &batch.quality);
+    let (expected, received) = quality.fold((0, 0), |(expected, received), row| {
+        (expected + row.sequence_expected, received + row.sequence_received)
+    });
+    assert_eq!((expected, received), (5, 3));
+}
+
+#[test]
+fn a_session_counts_for_a_bounded_number_of_journeys() {
+    let mut log = vec![definitions_entry(0, &definitions(settings()))];
+    for number in 0..300 {
+        let name = format!("journey-{number}");
+        let at_ms = number * 10;
+        let events = vec![
+            event(at_ms, "journey.start", &[("journey", name.as_str())]),
+            event(at_ms + 5, "journey.end", &[("journey", name.as_str()), ("outcome", "success")]),
+        ];
+        log.push(beacon_entry(at_ms + 5, &beacon(&format!("b{number}"), "s", "web", events)));
+    }
+    log.extend((1..120).map(|second| tick(3_000 + second * 1_000)));
+    let batches = play(&log, Resume::default());
+    let beyond: u64 = batches
+        .iter()
+        .flat_map(|batch| &batch.quality)
+        .filter_map(|row| row.not_counted.get("session_limit"))
+        .sum();
+    assert_eq!(beyond, 300 - 256);
+    let attempts: u64 = batches
+        .iter()
+        .flat_map(|batch| &batch.journey_minutes)
+        .filter(|row| row.journey != "unbroken")
+        .map(|row| row.counters.attempts)
+        .sum();
+    assert_eq!(attempts, 300, "the attempts themselves count");
 }
