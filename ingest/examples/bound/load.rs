@@ -1,4 +1,4 @@
-//! A closed-loop load: each connection sends the next beacon when the last one is answered 202.
+//! A load: each connection sends the next beacon when the last one is answered 202, or when its time has come.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -26,6 +26,9 @@ pub(crate) struct Load {
     pub(crate) connections: usize,
     /// How long.
     pub(crate) duration: Duration,
+    /// Requests a second of all connections together, each timed from when it was to be sent; as many as are answered
+    /// where it is none.
+    pub(crate) rate: Option<f64>,
 }
 
 /// What a run gave.
@@ -48,9 +51,8 @@ impl Load {
     pub(crate) async fn run(self, server: Option<&Server>) -> anyhow::Result<Measured> {
         let cpu_before = server.map(Server::cpu).transpose()?;
         let started = now();
-        let connections: Vec<_> = (0..self.connections)
-            .map(|number| tokio::spawn(drive(self.address, number, started + self.duration)))
-            .collect();
+        let connections: Vec<_> =
+            (0..self.connections).map(|number| tokio::spawn(drive(self, number, started))).collect();
         let mut latencies_us = Vec::new();
         for connection in connections {
             latencies_us.append(&mut connection.await??);
@@ -117,7 +119,8 @@ pub(crate) fn body(number: usize) -> String {
     .to_string()
 }
 
-async fn drive(address: SocketAddr, connection: usize, until: Instant) -> anyhow::Result<Vec<u32>> {
+async fn drive(load: Load, connection: usize, started: Instant) -> anyhow::Result<Vec<u32>> {
+    let Load { address, duration, .. } = load;
     let requests: Vec<Vec<u8>> = (0..REQUESTS)
         .map(|number| {
             let body = body(connection * REQUESTS + number);
@@ -133,14 +136,22 @@ async fn drive(address: SocketAddr, connection: usize, until: Instant) -> anyhow
     stream.set_nodelay(true)?;
     let mut latencies_us = Vec::with_capacity(1 << 14);
     let mut answer = vec![0; ANSWER_BYTES_MAX];
-    for request in requests.iter().cycle() {
-        let sent = now();
-        if sent >= until {
+    for (number, request) in requests.iter().cycle().enumerate() {
+        let due = match load.rate {
+            Some(rate) => {
+                let place = number * load.connections + connection;
+                let due = started + Duration::from_secs_f64(place as f64 / rate);
+                tokio::time::sleep_until(due.into()).await;
+                due
+            }
+            None => now(),
+        };
+        if due >= started + duration {
             break;
         }
         stream.write_all(request).await?;
         read_answer(&mut stream, &mut answer).await?;
-        latencies_us.push((now() - sent).as_micros() as u32);
+        latencies_us.push((now() - due).as_micros() as u32);
     }
     Ok(latencies_us)
 }

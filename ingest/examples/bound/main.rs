@@ -1,7 +1,8 @@
 //! Compares ingest with its bound: the same HTTP server and producer, with the body as one record and no logic.
 //!
 //! `cargo run --release -p ingest --example bound` starts Kafka, runs both servers as processes of their own under the
-//! same load by turns, and prints CPU time a request, throughput and latency, then the idle latency by `linger.ms`.
+//! same load by turns, and prints CPU time a request, throughput and latency, the latency at four fifths of each one's
+//! capacity, then the idle latency by `linger.ms`.
 //! With `taskset` the servers get one core and the load the others, as far as there are several.
 #![expect(clippy::print_stdout, reason = "a command-line tool")]
 
@@ -18,6 +19,9 @@ mod server;
 use load::{Load, Measured};
 use server::{Kind, ServeArgs, Server};
 
+/// Share of its capacity at which the latency of a server is compared.
+const CAPACITY_SHARE: f64 = 0.8;
+
 /// Measures ingest against its bound.
 #[derive(Parser)]
 struct Cli {
@@ -30,6 +34,9 @@ struct Cli {
     /// Numbers of connections.
     #[arg(long, value_delimiter = ',', default_value = "64,256")]
     connections: Vec<usize>,
+    /// The `linger.ms` of the loaded servers.
+    #[arg(long, default_value = LINGER_MS)]
+    linger: String,
     /// Values of linger.ms that are measured idle.
     #[arg(long, value_delimiter = ',', default_value = "0,1,2,5")]
     lingers: Vec<String>,
@@ -57,8 +64,9 @@ async fn measure(cli: &Cli) -> anyhow::Result<()> {
     let stack = Stack::start(StackOptions::of(Parts::Kafka)).await.context("start Kafka")?;
     let duration = Duration::from_secs(cli.seconds);
     println!(
-        "5-event beacon of {} bytes, linger.ms {LINGER_MS}, medians of {}",
+        "5-event beacon of {} bytes, linger.ms {}, medians of {}",
         load::body(0).len(),
+        cli.linger,
         cli.rounds
     );
     println!(
@@ -69,11 +77,9 @@ async fn measure(cli: &Cli) -> anyhow::Result<()> {
         let mut results: [Vec<Measured>; 2] = [Vec::new(), Vec::new()];
         for _ in 0..cli.rounds {
             for (kind, results) in Kind::ALL.iter().zip(&mut results) {
-                let server = Server::start(*kind, stack.kafka_brokers(), LINGER_MS).await?;
-                Load { address: server.address, connections: *connections, duration: duration / 4 }
-                    .run(None)
-                    .await?;
-                let load = Load { address: server.address, connections: *connections, duration };
+                let server = Server::start(*kind, stack.kafka_brokers(), &cli.linger).await?;
+                let load = Load { address: server.address, connections: *connections, duration, rate: None };
+                Load { duration: duration / 4, ..load }.run(None).await?;
                 results.push(load.run(Some(&server)).await?);
                 server.stop()?;
             }
@@ -83,6 +89,19 @@ async fn measure(cli: &Cli) -> anyhow::Result<()> {
             println!("{connections:>11} {:>8} {median}", kind.name());
         }
         println!("{connections:>11} {:>8} {:>12.2}", "ratio", medians[1].cpu_us / medians[0].cpu_us);
+        println!("at {:.0} % of its capacity, timed from when a request was due", CAPACITY_SHARE * 100.0);
+        for (kind, median) in Kind::ALL.iter().zip(&medians) {
+            let rate = Some(median.rate * CAPACITY_SHARE);
+            let mut runs = Vec::new();
+            for _ in 0..cli.rounds {
+                let server = Server::start(*kind, stack.kafka_brokers(), &cli.linger).await?;
+                let load = Load { address: server.address, connections: *connections, duration, rate };
+                Load { duration: duration / 4, ..load }.run(None).await?;
+                runs.push(load.run(Some(&server)).await?);
+                server.stop()?;
+            }
+            println!("{connections:>11} {:>8} {}", kind.name(), Measured::median(&runs));
+        }
     }
     println!(
         "\nidle, one connection\n{:>9} {:>12} {:>8} {:>8}",
@@ -90,7 +109,7 @@ async fn measure(cli: &Cli) -> anyhow::Result<()> {
     );
     for linger in &cli.lingers {
         let server = Server::start(Kind::Ingest, stack.kafka_brokers(), linger).await?;
-        let load = Load { address: server.address, connections: 1, duration: duration / 2 };
+        let load = Load { address: server.address, connections: 1, duration: duration / 2, rate: None };
         load.run(None).await?;
         let measured = load.run(Some(&server)).await?;
         println!("{linger:>9} {:>12.1} {:>8.2} {:>8.2}", measured.cpu_us, measured.p50_ms, measured.p99_ms);

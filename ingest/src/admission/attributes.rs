@@ -10,7 +10,7 @@ use schema::definition::AppFile;
 use schema::route::route_of;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
-use super::identity::{cleaned, is_only_removed, names_identity};
+use super::identity::{cleaned, is_clean, is_only_removed, names_identity};
 use super::scalar::Scalar;
 use super::{Admission, identifier, shortened};
 
@@ -190,7 +190,7 @@ impl<'a> Attributes<'a> {
                 Holds::Other => {
                     *value = cleaned(std::mem::take(value), &app.routes);
                     // A client may put an identity where a name belongs, and there is no name for what is left then.
-                    let is_identity = is_only_removed(value) || cleaned(Cow::Borrowed(name), &[]) != *name;
+                    let is_identity = is_only_removed(value) || !is_clean(name);
                     admission.identities_dropped += u64::from(is_identity);
                     !is_identity
                 }

@@ -155,17 +155,20 @@ const PREFIXES: [&str; 5] = ["user.", "enduser.", "geo.", "http.request.header."
 /// Bytes of the longest of [`NAMES`].
 const NAME_BYTES_MAX: usize = 20;
 
-/// For each first byte, the lengths of the names that begin with it, as bits: most names of events are none of them,
-/// and are told by this alone.
-const LENGTHS: [u32; 256] = {
-    let mut lengths = [0; 256];
+/// Lengths of names by a byte of theirs, as bits.
+type Lengths = [u32; 256];
+
+/// By first and by last byte: most names of events are none of [`NAMES`], and are told by this alone.
+static LENGTHS: (Lengths, Lengths) = {
+    let (mut by_first, mut by_last) = ([0; 256], [0; 256]);
     let mut at = 0;
     while at < NAMES.len() {
         let name = NAMES[at].as_bytes();
-        lengths[name[0] as usize] |= 1 << name.len();
+        by_first[name[0] as usize] |= 1 << name.len();
+        by_last[name[name.len() - 1] as usize] |= 1 << name.len();
         at += 1;
     }
-    lengths
+    (by_first, by_last)
 };
 
 /// Whether a value of this name identifies a user, or is a secret of theirs.
@@ -182,8 +185,9 @@ fn is_known(name: &str) -> bool {
         length += 1;
     }
     let plain = &plain[..length];
-    plain.first().is_some_and(|first| LENGTHS[usize::from(*first)] >> length & 1 == 1)
-        && NAMES.binary_search_by(|known| known.as_bytes().cmp(plain)).is_ok()
+    let (Some(first), Some(last)) = (plain.first(), plain.last()) else { return false };
+    let lengths = LENGTHS.0[usize::from(*first)] & LENGTHS.1[usize::from(*last)];
+    lengths >> length & 1 == 1 && NAMES.binary_search_by(|known| known.as_bytes().cmp(plain)).is_ok()
 }
 
 fn has_prefix(name: &str) -> bool {
@@ -207,9 +211,14 @@ pub(super) fn cleaned<'a>(text: Cow<'a, str>, templates: &[Template]) -> Cow<'a,
     if clean == *text { text } else { Cow::Owned(clean) }
 }
 
+/// Whether [`cleaned`] leaves a text as it is.
+pub(super) fn is_clean(text: &str) -> bool {
+    is_plain(text) || Cleaning::new(&[]).text(text) == text
+}
+
 /// Whether nothing is left of a text but what stands for that which was removed.
 pub(super) fn is_only_removed(text: &str) -> bool {
-    [MAIL, ADDRESS, TOKEN, HIDDEN, USER_AGENT].contains(&text)
+    text.starts_with(':') && [MAIL, ADDRESS, TOKEN, HIDDEN, USER_AGENT].contains(&text)
 }
 
 /// Whether a text has none of the characters by which anything could be known.
