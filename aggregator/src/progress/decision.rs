@@ -67,9 +67,9 @@ pub enum State {
     Replay {
         /// First offset that the state needs, whether the log still holds it or not.
         replay_from: i64,
-        /// Log time before that offset, ms.
+        /// Log time to begin with, ms.
         log_time_ms: i64,
-        /// Definition set that was active before that offset, empty for none.
+        /// Definition set to begin with, empty for none.
         definition_set: String,
         /// First offset that no batch holds yet.
         next_offset: i64,
@@ -77,12 +77,16 @@ pub enum State {
 }
 
 impl State {
-    /// What the state after `last` needs.
-    fn replay(last: &LastBatch) -> Self {
+    /// What the state after `last` needs, where the log begins at `low`.
+    fn replay(last: &LastBatch, low: i64) -> Self {
+        // What is deleted may hold the record that activated the set of the last batch. What is not activates it again.
+        let is_whole = low <= last.replay_from;
+        let definition_set = if is_whole { &last.replay_definition_set } else { &last.definition_set };
+        let log_time_ms = if low < last.next_offset { last.replay_log_time_ms } else { last.log_time_ms };
         Self::Replay {
             replay_from: last.replay_from,
-            log_time_ms: last.replay_log_time_ms,
-            definition_set: last.replay_definition_set.clone(),
+            log_time_ms,
+            definition_set: definition_set.clone(),
             next_offset: last.next_offset,
         }
     }
@@ -151,7 +155,7 @@ pub fn decide(last: Option<&LastBatch>, held: Held, snapshot: Option<Mark>) -> B
     let Some(last) = last else {
         // What was deleted before anybody counted it is lost as well.
         let kind = if held.low > 0 { StartKind::RecordsLost } else { StartKind::Fresh };
-        return Beginning { offset: held.low, kind, state: State::replay(&LastBatch::default()) };
+        return Beginning { offset: held.low, kind, state: State::replay(&LastBatch::default(), held.low) };
     };
     let snapshot = snapshot.filter(|mark| judge(last, held, *mark).is_ok());
     let kind = kind_of(last, held, snapshot);
@@ -168,7 +172,7 @@ pub fn decide(last: Option<&LastBatch>, held: Held, snapshot: Option<Mark>) -> B
             (offset, state)
         }
         (_, Some(mark)) => (mark.next_offset, State::Snapshot { mark, next_offset: last.next_offset }),
-        (_, None) => (last.replay_from.max(held.low), State::replay(last)),
+        (_, None) => (last.replay_from.max(held.low), State::replay(last, held.low)),
     };
     Beginning { offset, kind, state }
 }
@@ -240,13 +244,33 @@ mod tests {
 
     #[test]
     fn before_the_first_batch_all_of_the_log_is_to_be_counted() {
-        let state = State::replay(&LastBatch::default());
+        let state =
+            State::Replay { replay_from: 0, log_time_ms: 0, definition_set: String::new(), next_offset: 0 };
         let check = |low, expect| {
             let beginning = decide(None, held(low, 9), NO_SNAPSHOT);
             assert_eq!(beginning, Beginning { offset: low, kind: expect, state: state.clone() });
         };
         check(0, StartKind::Fresh);
         check(7, StartKind::RecordsLost);
+    }
+
+    #[test]
+    fn where_its_activation_may_be_deleted_the_latest_set_is_active_from_the_start() {
+        let check = |low, expect_set: &str, expect_log_time_ms| {
+            let beginning = decide(Some(&last()), held(low, 500), NO_SNAPSHOT);
+            let expect = State::Replay {
+                replay_from: 60,
+                log_time_ms: expect_log_time_ms,
+                definition_set: expect_set.into(),
+                next_offset: 100,
+            };
+            assert_eq!(beginning.state, expect, "{low}");
+        };
+        check(60, "old", 6_000);
+        check(61, "new", 6_000);
+        check(99, "new", 6_000);
+        check(100, "new", 10_000);
+        check(130, "new", 10_000);
     }
 
     #[test]

@@ -9,10 +9,12 @@ use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::{Offset, TopicPartitionList};
+use schema::definition::DefinitionSet;
+use schema::record::encode_definitions;
 use serde_json::{Value, json};
 
 use crate::proxy::Proxy;
-use crate::stand::{Stand, get, wait_for};
+use crate::stand::{PARTITIONS, Stand, get, wait_for};
 
 /// Offsets that nobody had read when they were deleted.
 const LOST: i64 = 10;
@@ -44,12 +46,33 @@ fn sessions_in(stand: &Stand, offsets: std::ops::Range<i64>) -> u64 {
     records.filter(is_in).count() as u64
 }
 
+/// Makes another set active, in the midst of what a replay needs; gives its id.
+async fn activate_second_set(stand: &Stand) -> String {
+    let DefinitionSet { mut settings, apps, journeys, .. } = stand.definitions();
+    settings.grace_ms += 100;
+    let second = DefinitionSet::new(settings, apps, journeys);
+    for partition in 0..PARTITIONS {
+        stand.produce(Some(partition), "", &encode_definitions(&second)).await;
+    }
+    let expect =
+        json!({"sets": [second.id], "replay_sets": [stand.definitions().id], "partitions": PARTITIONS});
+    wait_for("batches of the second set", async || {
+        let last = "SELECT groupUniqArray(last.1) AS sets, groupUniqArray(last.2) AS replay_sets, \
+                    count() AS partitions FROM (SELECT argMax((definition_set, replay_definition_set), next_offset) \
+                    AS last FROM sli.batches WHERE topic = '{topic}' GROUP BY partition)";
+        stand.row(last).await == expect
+    })
+    .await;
+    second.id
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_log_lost_is_said_and_the_rest_is_counted() {
     let stand = Stand::new("retention").await;
     let aggregator = Aggregator::start(stand.config()).await.unwrap();
     stand.produce_sessions(0..100).await;
     stand.wait_for_sessions(100).await;
+    let second = activate_second_set(&stand).await;
     aggregator.stop().await.unwrap();
 
     let next_offsets = stand
@@ -95,6 +118,13 @@ async fn what_the_log_lost_is_said_and_the_rest_is_counted() {
     let missing = json!({"findings": 1, "problem": "missing", "partition": 1,
                          "detail": "10 offsets were no longer in the log"});
     assert_eq!(audit, missing);
+    let sets = stand
+        .row(&format!(
+            "SELECT groupUniqArray(definition_set) AS sets, uniqExact(partition) AS partitions \
+             FROM sli.batches WHERE topic = '{{topic}}' AND first_offset >= if(partition = 0, {of_0}, {of_1})"
+        ))
+        .await;
+    assert_eq!(sets, json!({"sets": [second], "partitions": PARTITIONS}));
 }
 
 #[tokio::test(flavor = "multi_thread")]
