@@ -38,7 +38,7 @@ mod snapshot;
 mod tests;
 
 pub use batch::Batch;
-pub use snapshot::{Snapshot, SnapshotError};
+pub use snapshot::{Cut, Snapshot, SnapshotError};
 
 use cells::Cells;
 use context::{ContextId, Pools};
@@ -67,6 +67,8 @@ pub struct LogRecord<'a> {
 /// Where a partition goes on, from its last row in `sli.batches`. The default is the beginning of a log.
 #[derive(Debug, Clone, Default)]
 pub struct Resume {
+    /// How often the log had gone back before.
+    pub generation: u32,
     /// First offset to read again.
     pub replay_from: i64,
     /// Log time before that offset, ms.
@@ -75,6 +77,11 @@ pub struct Resume {
     pub replay_definitions: Option<Arc<DefinitionSet>>,
     /// First offset that no batch holds yet.
     pub next_offset: i64,
+    /// Log time before `next_offset`, ms. A replay of all records leads there; what settled until then is counted
+    /// whether the log still tells of it or not.
+    pub log_time_ms: i64,
+    /// Definition set that was active before `next_offset`.
+    pub definitions: Option<Arc<DefinitionSet>>,
 }
 
 /// What taking a record led to.
@@ -119,11 +126,14 @@ pub struct Gauges {
 pub struct Engine {
     topic: String,
     partition: i32,
+    generation: u32,
     plan: Option<Plan>,
     without_definitions: EngineSettings,
     log_time_ms: i64,
     position: i64,
     emit_from: i64,
+    /// Log time and definition set before `emit_from`, until that is reached.
+    counted: Option<Counted>,
     pools: Pools,
     sessions: Sessions,
     open: OpenBatch,
@@ -131,6 +141,13 @@ pub struct Engine {
     snapshot_wanted: bool,
     /// Bytes of the last snapshot.
     snapshot_bytes: usize,
+}
+
+/// What stood at the end of the last batch.
+#[derive(Debug)]
+struct Counted {
+    log_time_ms: i64,
+    definitions: Option<Arc<DefinitionSet>>,
 }
 
 /// The range that the next batch will cover.
@@ -151,11 +168,13 @@ impl Engine {
         Self {
             topic,
             partition,
+            generation: resume.generation,
             plan: resume.replay_definitions.map(|set| Plan::new(set, &mut pools.texts)),
             without_definitions: EngineSettings::default(),
             log_time_ms: resume.replay_log_time_ms,
             position: resume.replay_from,
             emit_from: resume.next_offset,
+            counted: Some(Counted { log_time_ms: resume.log_time_ms, definitions: resume.definitions }),
             pools,
             sessions: Sessions::default(),
             open: OpenBatch::default(),
@@ -202,6 +221,9 @@ impl Engine {
             self.position = self.emit_from;
         }
         let replaying = self.is_replaying();
+        if !replaying && let Some(counted) = self.counted.take() {
+            self.go_on_after(counted);
+        }
         let decoded = Record::decode(record.payload);
         let log_time_before_ms = self.log_time_ms;
         let log_time_ms = log_time_before_ms.max(record.append_ms);
@@ -234,10 +256,27 @@ impl Engine {
         }
         self.position = record.offset + 1;
         if replaying {
-            self.cells.clear();
-            self.open = OpenBatch::default();
+            self.forget_output();
         }
         outcome
+    }
+
+    /// Brings the state to the end of the last batch, where it is already unless the log lost records before it.
+    fn go_on_after(&mut self, counted: Counted) {
+        self.log_time_ms = self.log_time_ms.max(counted.log_time_ms);
+        self.settle_due();
+        if let Some(set) = counted.definitions
+            && self.plan.as_ref().is_none_or(|plan| *plan.set_id != set.id)
+        {
+            self.activate(set);
+        }
+        self.forget_output();
+    }
+
+    /// Drops what the open batch holds: it was written before.
+    fn forget_output(&mut self) {
+        self.cells.clear();
+        self.open = OpenBatch::default();
     }
 
     /// Whether the open batch ends before a record that brings log time to `log_time_ms`.

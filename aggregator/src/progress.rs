@@ -17,7 +17,7 @@ use crate::snapshots::{Found, Slot, Snapshots, Wanted};
 
 mod decision;
 
-pub use decision::{Beginning, Held, LastBatch, Mark, Misfit, StartKind, State, decide, judge};
+pub use decision::{Beginning, Held, LastBatch, Misfit, StartKind, State, decide, judge};
 
 const BROKER_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -110,22 +110,26 @@ pub async fn find_start<C: ConsumerContext + 'static>(
         (None, ..) | (_, None, _) => Found::default(),
         (_, _, StartKind::Fresh | StartKind::RecordsLost | StartKind::WentBack) => Found::default(),
     };
-    let (mark, restored) = found.restored.unzip();
-    let Beginning { offset, kind, state } = decide(last.as_ref(), held, mark);
+    let (cut, restored) = found.restored.unzip();
+    let Beginning { offset, kind, state } = decide(last.as_ref(), held, cut);
     let from_snapshot = matches!(state, State::Snapshot { .. });
     let (next_offset, log_time_ms, engine) = match state {
-        State::Snapshot { mark, next_offset } => {
+        State::Snapshot { cut, next_offset } => {
             let engine = restored.ok_or(ProgressError::Interrupted(partition))?;
-            (next_offset, mark.log_time_ms, engine)
+            (next_offset, cut.log_time_ms, engine)
         }
-        State::Replay { replay_from, log_time_ms, definition_set, next_offset } => {
+        State::Replay { generation, replay_from, definition_set, next_offset } => {
+            let last = last.unwrap_or_default();
             let resume = Resume {
+                generation,
                 replay_from,
-                replay_log_time_ms: log_time_ms,
+                replay_log_time_ms: last.replay_log_time_ms,
                 replay_definitions: definitions(clickhouse, &definition_set).await?,
                 next_offset,
+                log_time_ms: last.log_time_ms,
+                definitions: definitions(clickhouse, &last.definition_set).await?,
             };
-            (next_offset, log_time_ms, Engine::new(topic.into(), partition, resume))
+            (next_offset, last.replay_log_time_ms, Engine::new(topic.into(), partition, resume))
         }
     };
     let snapshot_slot = found.next_slot;
@@ -148,7 +152,7 @@ async fn last_batch(
     partition: i32,
 ) -> Result<Option<LastBatch>, ClickHouseError> {
     let query = format!(
-        "SELECT next_offset, replay_from, replay_log_time_ms, replay_definition_set, log_time_ms, definition_set \
+        "SELECT generation, next_offset, replay_from, replay_log_time_ms, replay_definition_set, log_time_ms, definition_set \
          FROM `{}`.batches WHERE topic = {{topic:String}} AND partition = {{partition:Int32}} \
          ORDER BY log_time_ms DESC, next_offset DESC LIMIT 1",
         clickhouse.database()

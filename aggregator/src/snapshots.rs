@@ -139,7 +139,7 @@ impl PartitionSnapshots {
         self.finish().await;
         let (snapshots, partition, slot) = (self.snapshots.clone(), self.partition, self.slot);
         self.under_way = Some(tokio::spawn(async move {
-            let (next_offset, bytes) = (snapshot.next_offset, snapshot.bytes.len());
+            let (next_offset, bytes) = (snapshot.cut.next_offset, snapshot.bytes.len());
             match snapshots.write(partition, slot, &snapshot).await {
                 Ok(()) => {
                     tracing::info!(partition, next_offset, bytes, "snapshot written");

@@ -220,6 +220,8 @@ pub struct BatchRow {
     pub topic: String,
     /// Partition of the log.
     pub partition: i32,
+    /// How often the log of the partition had gone back before: offsets ascend within one generation.
+    pub generation: u32,
     /// First offset of the range.
     pub first_offset: i64,
     /// Offset after the range: where the next batch begins.

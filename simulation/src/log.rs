@@ -95,6 +95,18 @@ impl PartitionLog {
         self.generation += 1;
     }
 
+    /// Loses its last records, `records` at most.
+    pub fn truncate(&mut self, records: usize) {
+        let kept = self.entries.len().saturating_sub(records);
+        let lost = self.entries.split_off(kept);
+        self.former += lost.len() as u64;
+        if let Some(first) = lost.first() {
+            self.high = first.offset;
+            self.low = self.low.min(self.high);
+            self.generation += 1;
+        }
+    }
+
     /// The records from `offset` on, or nothing when `offset` is no longer held.
     pub fn from(&self, offset: i64) -> Option<&[Entry]> {
         let at = self.entries.partition_point(|entry| entry.offset < offset);

@@ -154,6 +154,13 @@ pub enum What {
         /// How many of a hundred.
         percent: i64,
     },
+    /// The last records of a partition are gone, as when a replica that lacks them becomes the leader.
+    Truncate {
+        /// Which partition.
+        partition: usize,
+        /// How many records at most.
+        records: usize,
+    },
     /// A partition begins anew at offset 0, as when its topic is deleted and made again.
     Recreate {
         /// Which partition.
@@ -282,10 +289,10 @@ fn losses(seed: u64, span_ms: i64, partitions: usize) -> Vec<Incident> {
     let mut loss = || {
         let (at_ms, partition) = (dice.within(5_000..=span_ms + 5_000), dice.below(partitions));
         let percent = dice.within(1..=100);
-        let what = if dice.chance(70) {
-            What::DeleteNeeded { partition, percent }
-        } else {
-            What::Recreate { partition }
+        let what = match dice.below(4) {
+            0 | 1 => What::DeleteNeeded { partition, percent },
+            2 => What::Truncate { partition, records: dice.within(1..=60) as usize },
+            _ => What::Recreate { partition },
         };
         Incident { at_ms, what }
     };
@@ -341,6 +348,9 @@ impl fmt::Display for What {
             Self::Retention => f.write_str("the log deletes what nobody needs"),
             Self::DeleteNeeded { partition, percent } => {
                 write!(f, "{percent} % of partition {partition} are deleted, needed or not")
+            }
+            Self::Truncate { partition, records } => {
+                write!(f, "the last {records} records of partition {partition} are gone")
             }
             Self::Recreate { partition } => write!(f, "partition {partition} begins anew at offset 0"),
             Self::NoTicks { for_ms } => write!(f, "ingest sends no ticks for {for_ms} ms"),

@@ -190,7 +190,7 @@ struct World<'s> {
     log_ends_ms: i64,
     no_ticks_until_ms: i64,
     /// Whether any partition was begun anew.
-    recreated: bool,
+    went_back: bool,
     database: Database,
     database_up: bool,
     lost_answers: (i64, u64),
@@ -230,7 +230,7 @@ impl<'s> World<'s> {
             log: (0..scenario.partitions).map(|_| PartitionLog::default()).collect(),
             log_ends_ms: last_ms.max(incidents_ms.unwrap_or(T0)) + drain_ms,
             no_ticks_until_ms: 0,
-            recreated: false,
+            went_back: false,
             database: Database::new(scenario.timing.window),
             database_up: true,
             lost_answers: (0, 0),

@@ -133,7 +133,7 @@ impl Partition {
             if let Some(batch) = outcome.batch {
                 if let Some(cadence) = &mut self.cadence {
                     if let Some(snapshot) = &outcome.snapshot {
-                        cadence.made(snapshot.next_offset, snapshot.log_time_ms);
+                        cadence.made(snapshot.cut.next_offset, snapshot.cut.log_time_ms);
                     }
                     if cadence.is_due(batch.row.next_offset, batch.row.replay_from, batch.row.log_time_ms) {
                         self.engine.snapshot_at_next_cut();

@@ -62,6 +62,7 @@ pub(super) fn build(
         row: BatchRow {
             topic: engine.topic.clone(),
             partition: engine.partition,
+            generation: engine.generation,
             first_offset: open.first_offset,
             next_offset,
             replay_from: replay.offset,

@@ -18,15 +18,24 @@ use super::sessions::{Birth, Resident};
 use super::{ENGINE_VERSION, Engine, Resume};
 
 /// Version of the layout below; bytes of another are not read.
-const LAYOUT_VERSION: u64 = 2;
+const LAYOUT_VERSION: u64 = 3;
 
-/// The state after everything before `next_offset`.
+/// The place of a cut in the log.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Cut {
+    /// How often the log had gone back before.
+    pub generation: u32,
+    /// First offset after it.
+    pub next_offset: i64,
+    /// Log time, ms since the epoch.
+    pub log_time_ms: i64,
+}
+
+/// The state at a cut.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
-    /// First offset that is not in it.
-    pub next_offset: i64,
-    /// Log time at the cut, ms since the epoch.
-    pub log_time_ms: i64,
+    /// The cut.
+    pub cut: Cut,
     /// The state, with a checksum.
     pub bytes: Vec<u8>,
 }
@@ -63,14 +72,16 @@ pub enum SnapshotError {
 impl Engine {
     /// The state at the cut that has just been made.
     pub(super) fn snapshot(&mut self) -> Snapshot {
-        let next_offset = self.position;
+        let cut =
+            Cut { generation: self.generation, next_offset: self.position, log_time_ms: self.log_time_ms };
         // Room for a little more than the last one: grown by doubling, a large one would be copied over and over.
         let mut bytes = Vec::with_capacity(self.snapshot_bytes + self.snapshot_bytes / 8);
         bytes.extend_from_slice(&[0; 8]);
         bytes.put(u64::from(ENGINE_VERSION));
         bytes.put(LAYOUT_VERSION);
-        bytes.put_signed(next_offset);
-        bytes.put_signed(self.log_time_ms);
+        bytes.put(u64::from(cut.generation));
+        bytes.put_signed(cut.next_offset);
+        bytes.put_signed(cut.log_time_ms);
         let definitions = self.plan.as_ref().and_then(|plan| serde_json::to_vec(&*plan.set).ok());
         bytes.put_bytes(&definitions.unwrap_or_default());
         self.pools.write(self.log_time_ms, &mut bytes);
@@ -88,7 +99,7 @@ impl Engine {
         let checksum = xxh3_64(&bytes[8..]);
         bytes[..8].copy_from_slice(&checksum.to_le_bytes());
         self.snapshot_bytes = bytes.len();
-        Snapshot { next_offset, log_time_ms: self.log_time_ms, bytes }
+        Snapshot { cut, bytes }
     }
 
     /// The engine as it was at the snapshot's cut. It expects the records from there on, and writes batches from
@@ -102,8 +113,9 @@ impl Engine {
         snapshot: &Snapshot,
         next_offset: i64,
     ) -> Result<Self, SnapshotError> {
-        if snapshot.next_offset > next_offset {
-            return Err(SnapshotError::Ahead { snapshot: snapshot.next_offset, batches: next_offset });
+        let cut = snapshot.cut;
+        if cut.next_offset > next_offset {
+            return Err(SnapshotError::Ahead { snapshot: cut.next_offset, batches: next_offset });
         }
         let mut from = Reader::new(&snapshot.bytes);
         let checksum = from.hash();
@@ -115,8 +127,9 @@ impl Engine {
         if (engine, layout) != (u64::from(ENGINE_VERSION), LAYOUT_VERSION) {
             return Err(SnapshotError::Version { engine, layout });
         }
-        let (at_offset, log_time_ms) = (from.signed(), from.signed());
-        if (at_offset, log_time_ms) != (snapshot.next_offset, snapshot.log_time_ms) {
+        let (generation, at_offset, log_time_ms) = (from.number(), from.signed(), from.signed());
+        let titled = (u64::from(cut.generation), cut.next_offset, cut.log_time_ms);
+        if (generation, at_offset, log_time_ms) != titled {
             from.fail();
         }
         from.check()?;
@@ -129,10 +142,11 @@ impl Engine {
             }
         };
         let resume = Resume {
+            generation: cut.generation,
             replay_from: at_offset,
             replay_log_time_ms: log_time_ms,
-            replay_definitions: None,
             next_offset,
+            ..Resume::default()
         };
         let mut engine = Self::new(topic, partition, resume);
         engine.snapshot_bytes = snapshot.bytes.len();

@@ -3,10 +3,14 @@
 
 use serde::Deserialize;
 
+use crate::engine::Cut;
+
 /// What a partition's last batch says; the columns of `sli.batches` of the same names. The default is what stands
 /// before the first one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub struct LastBatch {
+    /// How often the log had gone back before.
+    pub generation: u32,
     /// Offset after its range.
     pub next_offset: i64,
     /// Oldest offset that the state at `next_offset` needs.
@@ -33,15 +37,6 @@ pub struct Held {
     pub newer: Option<i64>,
 }
 
-/// The place of a snapshot in the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Mark {
-    /// First offset that is not in the snapshot.
-    pub next_offset: i64,
-    /// Log time at its cut, ms.
-    pub log_time_ms: i64,
-}
-
 /// Where reading begins, and with what state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Beginning {
@@ -58,38 +53,22 @@ pub struct Beginning {
 pub enum State {
     /// The snapshot; records before `next_offset` only bring it up to the last batch.
     Snapshot {
-        /// Its place.
-        mark: Mark,
+        /// Its cut.
+        cut: Cut,
         /// First offset that no batch holds yet.
         next_offset: i64,
     },
     /// No session; records before `next_offset` rebuild the state.
     Replay {
+        /// How often the log has gone back.
+        generation: u32,
         /// First offset that the state needs, whether the log still holds it or not.
         replay_from: i64,
-        /// Log time to begin with, ms.
-        log_time_ms: i64,
         /// Definition set to begin with, empty for none.
         definition_set: String,
         /// First offset that no batch holds yet.
         next_offset: i64,
     },
-}
-
-impl State {
-    /// What the state after `last` needs, where the log begins at `low`.
-    fn replay(last: &LastBatch, low: i64) -> Self {
-        // What is deleted may hold the record that activated the set of the last batch. What is not activates it again.
-        let is_whole = low <= last.replay_from;
-        let definition_set = if is_whole { &last.replay_definition_set } else { &last.definition_set };
-        let log_time_ms = if low < last.next_offset { last.replay_log_time_ms } else { last.log_time_ms };
-        Self::Replay {
-            replay_from: last.replay_from,
-            log_time_ms,
-            definition_set: definition_set.clone(),
-            next_offset: last.next_offset,
-        }
-    }
 }
 
 /// How a partition starts; all but the first two mean that something was lost.
@@ -133,7 +112,7 @@ impl StartKind {
 pub enum Misfit {
     /// It ends after the last batch: another log had it, or the batch's row was lost.
     Ahead,
-    /// It is older than what a replay begins with, or of a former log under the same name.
+    /// It is older than what a replay begins with, or of the log before that went back.
     Outdated,
     /// The log no longer holds the record after it.
     NotHeld,
@@ -151,50 +130,70 @@ impl Misfit {
 }
 
 /// Decides where a partition begins.
-pub fn decide(last: Option<&LastBatch>, held: Held, snapshot: Option<Mark>) -> Beginning {
+pub fn decide(last: Option<&LastBatch>, held: Held, snapshot: Option<Cut>) -> Beginning {
     let Some(last) = last else {
         // What was deleted before anybody counted it is lost as well.
         let kind = if held.low > 0 { StartKind::RecordsLost } else { StartKind::Fresh };
-        return Beginning { offset: held.low, kind, state: State::replay(&LastBatch::default(), held.low) };
+        let state =
+            State::Replay { generation: 0, replay_from: 0, definition_set: String::new(), next_offset: 0 };
+        return Beginning { offset: held.low, kind, state };
     };
-    let snapshot = snapshot.filter(|mark| judge(last, held, *mark).is_ok());
+    let snapshot = snapshot.filter(|cut| judge(last, held, *cut).is_ok());
     let kind = kind_of(last, held, snapshot);
     let (offset, state) = match (kind, snapshot) {
-        (StartKind::WentBack, _) => {
-            // What is not newer was counted before the log went back.
-            let offset = held.newer.unwrap_or(held.high);
+        (StartKind::WentBack, _) => after_going_back(last, held),
+        (_, Some(cut)) => (cut.next_offset, State::Snapshot { cut, next_offset: last.next_offset }),
+        (_, None) => {
+            // What is deleted may hold the record that activated the set of the last batch.
+            let is_whole = held.low <= last.replay_from;
+            let definition_set = if is_whole { &last.replay_definition_set } else { &last.definition_set };
             let state = State::Replay {
-                replay_from: offset,
-                log_time_ms: last.log_time_ms,
-                definition_set: last.definition_set.clone(),
-                next_offset: offset,
+                generation: last.generation,
+                replay_from: last.replay_from,
+                definition_set: definition_set.clone(),
+                next_offset: last.next_offset,
             };
-            (offset, state)
+            (last.replay_from.max(held.low), state)
         }
-        (_, Some(mark)) => (mark.next_offset, State::Snapshot { mark, next_offset: last.next_offset }),
-        (_, None) => (last.replay_from.max(held.low), State::replay(last, held.low)),
     };
     Beginning { offset, kind, state }
 }
 
-/// Whether the state of `mark` leads to the state after `last`, and sooner than a replay.
+/// What is not newer than the last batch was counted before the log went back, and is what is left of the state.
+fn after_going_back(last: &LastBatch, held: Held) -> (i64, State) {
+    let next_offset = held.newer.unwrap_or(held.high);
+    // What was lost may have changed the definitions, and then no replay could tell what counted under which.
+    let is_same_set = last.replay_definition_set == last.definition_set;
+    let replay_from = if is_same_set { last.replay_from.max(held.low).min(next_offset) } else { next_offset };
+    let state = State::Replay {
+        generation: last.generation + 1,
+        replay_from,
+        definition_set: last.definition_set.clone(),
+        next_offset,
+    };
+    (replay_from, state)
+}
+
+/// Whether the state at `cut` leads to the state after `last`, and sooner than a replay.
 ///
 /// # Errors
 /// Says why not.
-pub fn judge(last: &LastBatch, held: Held, mark: Mark) -> Result<(), Misfit> {
-    if mark.next_offset > last.next_offset || mark.log_time_ms > last.log_time_ms {
+pub fn judge(last: &LastBatch, held: Held, cut: Cut) -> Result<(), Misfit> {
+    if cut.generation > last.generation
+        || cut.next_offset > last.next_offset
+        || cut.log_time_ms > last.log_time_ms
+    {
         Err(Misfit::Ahead)
-    } else if mark.next_offset < last.replay_from || mark.log_time_ms <= last.replay_log_time_ms {
-        // A topic made anew has the same offsets again, but all that is counted of it is newer than what was before.
+    } else if cut.generation < last.generation || cut.next_offset < last.replay_from {
         Err(Misfit::Outdated)
-    } else if mark.next_offset < held.low || mark.next_offset > held.high {
+    } else if cut.next_offset < held.low || cut.next_offset > held.high {
         Err(Misfit::NotHeld)
     } else {
         Ok(())
     }
 }
 
-fn kind_of(last: &LastBatch, held: Held, snapshot: Option<Mark>) -> StartKind {
+fn kind_of(last: &LastBatch, held: Held, snapshot: Option<Cut>) -> StartKind {
     if held.high < last.next_offset || held.newer.is_some_and(|offset| offset < last.next_offset) {
         StartKind::WentBack
     } else if held.low > last.next_offset {
@@ -210,17 +209,27 @@ fn kind_of(last: &LastBatch, held: Held, snapshot: Option<Mark>) -> StartKind {
 mod tests {
     use super::*;
 
-    const NO_SNAPSHOT: Option<Mark> = None;
+    const NO_SNAPSHOT: Option<Cut> = None;
 
     fn last() -> LastBatch {
         LastBatch {
+            generation: 1,
             next_offset: 100,
             replay_from: 60,
             replay_log_time_ms: 6_000,
-            replay_definition_set: "old".into(),
+            replay_definition_set: "set".into(),
             log_time_ms: 10_000,
-            definition_set: "new".into(),
+            definition_set: "set".into(),
         }
+    }
+
+    /// A batch under a set that became active in what its state needs.
+    fn last_of_new_set() -> LastBatch {
+        LastBatch { replay_definition_set: "old".into(), definition_set: "new".into(), ..last() }
+    }
+
+    fn replay(generation: u32, replay_from: i64, definition_set: &str, next_offset: i64) -> State {
+        State::Replay { generation, replay_from, definition_set: definition_set.into(), next_offset }
     }
 
     fn held(low: i64, high: i64) -> Held {
@@ -238,14 +247,15 @@ mod tests {
         check(61, 500, StartKind::StateIncomplete, 61);
         check(100, 500, StartKind::StateIncomplete, 100);
         check(101, 500, StartKind::RecordsLost, 101);
-        check(0, 99, StartKind::WentBack, 99);
+        check(0, 99, StartKind::WentBack, 60);
+        check(70, 99, StartKind::WentBack, 70);
+        check(0, 50, StartKind::WentBack, 50);
         check(0, 0, StartKind::WentBack, 0);
     }
 
     #[test]
     fn before_the_first_batch_all_of_the_log_is_to_be_counted() {
-        let state =
-            State::Replay { replay_from: 0, log_time_ms: 0, definition_set: String::new(), next_offset: 0 };
+        let state = replay(0, 0, "", 0);
         let check = |low, expect| {
             let beginning = decide(None, held(low, 9), NO_SNAPSHOT);
             assert_eq!(beginning, Beginning { offset: low, kind: expect, state: state.clone() });
@@ -256,21 +266,26 @@ mod tests {
 
     #[test]
     fn where_its_activation_may_be_deleted_the_latest_set_is_active_from_the_start() {
-        let check = |low, expect_set: &str, expect_log_time_ms| {
-            let beginning = decide(Some(&last()), held(low, 500), NO_SNAPSHOT);
-            let expect = State::Replay {
-                replay_from: 60,
-                log_time_ms: expect_log_time_ms,
-                definition_set: expect_set.into(),
-                next_offset: 100,
-            };
-            assert_eq!(beginning.state, expect, "{low}");
+        let check = |low, expect_set| {
+            let beginning = decide(Some(&last_of_new_set()), held(low, 500), NO_SNAPSHOT);
+            assert_eq!(beginning.state, replay(1, 60, expect_set, 100), "{low}");
         };
-        check(60, "old", 6_000);
-        check(61, "new", 6_000);
-        check(99, "new", 6_000);
-        check(100, "new", 10_000);
-        check(130, "new", 10_000);
+        check(60, "old");
+        check(61, "new");
+        check(130, "new");
+    }
+
+    #[test]
+    fn what_is_left_of_a_log_that_went_back_only_rebuilds_the_state() {
+        let check = |last: &LastBatch, newer, from, expect: State| {
+            let beginning = decide(Some(last), Held { low: 0, high: 99, newer }, NO_SNAPSHOT);
+            assert_eq!(beginning, Beginning { offset: from, kind: StartKind::WentBack, state: expect });
+        };
+        check(&last(), None, 60, replay(2, 60, "set", 99));
+        check(&last(), Some(90), 60, replay(2, 60, "set", 90));
+        check(&last(), Some(50), 50, replay(2, 50, "set", 50));
+        check(&last(), Some(0), 0, replay(2, 0, "set", 0));
+        check(&last_of_new_set(), Some(90), 90, replay(2, 90, "new", 90));
     }
 
     #[test]
@@ -282,18 +297,18 @@ mod tests {
         check(None, StartKind::Resumed, 60);
         check(Some(100), StartKind::Resumed, 60);
         check(Some(130), StartKind::Resumed, 60);
-        check(Some(99), StartKind::WentBack, 99);
+        check(Some(99), StartKind::WentBack, 60);
         check(Some(0), StartKind::WentBack, 0);
     }
 
     #[test]
     fn a_snapshot_is_used_when_it_leads_to_the_last_batch() {
         let check = |held: Held, next_offset, log_time_ms, expect: Result<(), Misfit>| {
-            let mark = Mark { next_offset, log_time_ms };
-            assert_eq!(judge(&last(), held, mark), expect, "{mark:?} in {held:?}");
-            let beginning = decide(Some(&last()), held, Some(mark));
-            let from_snapshot = beginning.state == State::Snapshot { mark, next_offset: 100 };
-            assert_eq!(from_snapshot, expect.is_ok(), "{mark:?} in {held:?}");
+            let cut = Cut { generation: 1, next_offset, log_time_ms };
+            assert_eq!(judge(&last(), held, cut), expect, "{cut:?} in {held:?}");
+            let beginning = decide(Some(&last()), held, Some(cut));
+            let from_snapshot = beginning.state == State::Snapshot { cut, next_offset: 100 };
+            assert_eq!(from_snapshot, expect.is_ok(), "{cut:?} in {held:?}");
             if expect.is_ok() {
                 assert_eq!((beginning.kind, beginning.offset), (StartKind::Resumed, next_offset));
             }
@@ -304,15 +319,25 @@ mod tests {
         check(held(0, 500), 101, 10_000, Err(Misfit::Ahead));
         check(held(0, 500), 100, 10_001, Err(Misfit::Ahead));
         check(held(0, 500), 59, 8_000, Err(Misfit::Outdated));
-        check(held(0, 500), 80, 6_000, Err(Misfit::Outdated));
         check(held(80, 500), 80, 8_000, Ok(()));
         check(held(81, 500), 80, 8_000, Err(Misfit::NotHeld));
     }
 
     #[test]
+    fn a_snapshot_of_another_generation_is_not_used() {
+        let check = |generation, expect| {
+            let cut = Cut { generation, next_offset: 80, log_time_ms: 8_000 };
+            assert_eq!(judge(&last(), held(0, 500), cut), expect, "generation {generation}");
+        };
+        check(0, Err(Misfit::Outdated));
+        check(1, Ok(()));
+        check(2, Err(Misfit::Ahead));
+    }
+
+    #[test]
     fn no_snapshot_hides_a_loss() {
-        let mark = Some(Mark { next_offset: 80, log_time_ms: 8_000 });
-        let check = |held, expect| assert_eq!(decide(Some(&last()), held, mark).kind, expect, "{held:?}");
+        let cut = Some(Cut { generation: 1, next_offset: 80, log_time_ms: 8_000 });
+        let check = |held, expect| assert_eq!(decide(Some(&last()), held, cut).kind, expect, "{held:?}");
         check(held(0, 99), StartKind::WentBack);
         check(Held { low: 0, high: 500, newer: Some(5) }, StartKind::WentBack);
         check(held(101, 500), StartKind::RecordsLost);

@@ -1,6 +1,6 @@
 //! A snapshot in pieces that fit into records, and back. What the bytes of a snapshot mean is the engine's.
 
-use crate::engine::{ENGINE_VERSION, Snapshot};
+use crate::engine::{Cut, ENGINE_VERSION, Snapshot};
 
 /// Bytes of the snapshot in one record; with header and key it stays below Kafka's default of 1 MB a record.
 pub const CHUNK_BYTES_MAX: usize = 900_000;
@@ -8,9 +8,9 @@ pub const CHUNK_BYTES_MAX: usize = 900_000;
 pub const CHUNKS_MAX: u32 = 1_200;
 
 /// Version of the header below.
-const HEADER_VERSION: u8 = 1;
-/// Version, engine, next offset, log time, id, chunk, chunks.
-const HEADER_BYTES: usize = 1 + 4 + 8 + 8 + 8 + 4 + 4;
+const HEADER_VERSION: u8 = 2;
+/// Version, engine, generation, next offset, log time, id, chunk, chunks.
+const HEADER_BYTES: usize = 1 + 4 + 4 + 8 + 8 + 8 + 4 + 4;
 
 /// Where a snapshot is written: two take turns, so that an unfinished one never destroys the one before.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -55,10 +55,8 @@ impl Slot {
 pub struct Title {
     /// [`ENGINE_VERSION`] of the writer.
     pub engine_version: u32,
-    /// First offset that is not in the snapshot.
-    pub next_offset: i64,
-    /// Log time at its cut, ms.
-    pub log_time_ms: i64,
+    /// The snapshot's cut.
+    pub cut: Cut,
     /// The snapshot's own checksum, so that chunks of two writers do not mix.
     pub id: u64,
     /// Chunks that it has, 1 to [`CHUNKS_MAX`].
@@ -83,8 +81,9 @@ impl Chunk {
         let mut payload = Vec::with_capacity(HEADER_BYTES + self.bytes.len());
         payload.push(HEADER_VERSION);
         payload.extend(title.engine_version.to_le_bytes());
-        payload.extend(title.next_offset.to_le_bytes());
-        payload.extend(title.log_time_ms.to_le_bytes());
+        payload.extend(title.cut.generation.to_le_bytes());
+        payload.extend(title.cut.next_offset.to_le_bytes());
+        payload.extend(title.cut.log_time_ms.to_le_bytes());
         payload.extend(title.id.to_le_bytes());
         payload.extend(self.number.to_le_bytes());
         payload.extend(title.chunks.to_le_bytes());
@@ -96,6 +95,7 @@ impl Chunk {
     pub fn decode(payload: &[u8]) -> Option<Self> {
         let (version, rest) = payload.split_first()?;
         let (engine_version, rest) = rest.split_first_chunk()?;
+        let (generation, rest) = rest.split_first_chunk()?;
         let (next_offset, rest) = rest.split_first_chunk()?;
         let (log_time_ms, rest) = rest.split_first_chunk()?;
         let (id, rest) = rest.split_first_chunk()?;
@@ -103,8 +103,11 @@ impl Chunk {
         let (chunks, bytes) = rest.split_first_chunk()?;
         let title = Title {
             engine_version: u32::from_le_bytes(*engine_version),
-            next_offset: i64::from_le_bytes(*next_offset),
-            log_time_ms: i64::from_le_bytes(*log_time_ms),
+            cut: Cut {
+                generation: u32::from_le_bytes(*generation),
+                next_offset: i64::from_le_bytes(*next_offset),
+                log_time_ms: i64::from_le_bytes(*log_time_ms),
+            },
             id: u64::from_le_bytes(*id),
             chunks: u32::from_le_bytes(*chunks),
         };
@@ -118,13 +121,7 @@ impl Chunk {
 pub fn split(snapshot: &Snapshot) -> Option<impl Iterator<Item = Chunk>> {
     let chunks = u32::try_from(snapshot.bytes.len().div_ceil(CHUNK_BYTES_MAX)).ok()?;
     let id = snapshot.bytes.first_chunk().map(|id| u64::from_le_bytes(*id))?;
-    let title = Title {
-        engine_version: ENGINE_VERSION,
-        next_offset: snapshot.next_offset,
-        log_time_ms: snapshot.log_time_ms,
-        id,
-        chunks,
-    };
+    let title = Title { engine_version: ENGINE_VERSION, cut: snapshot.cut, id, chunks };
     let pieces = snapshot.bytes.chunks(CHUNK_BYTES_MAX).zip(0..);
     (chunks <= CHUNKS_MAX)
         .then(|| pieces.map(move |(bytes, number)| Chunk { title, number, bytes: bytes.into() }))
@@ -165,7 +162,7 @@ impl Assembly {
     /// The snapshot, once it is complete.
     pub fn into_snapshot(self) -> Snapshot {
         let bytes = self.parts.into_iter().flatten().flatten().collect();
-        Snapshot { next_offset: self.title.next_offset, log_time_ms: self.title.log_time_ms, bytes }
+        Snapshot { cut: self.title.cut, bytes }
     }
 }
 
@@ -175,7 +172,7 @@ mod tests {
 
     fn snapshot(bytes: usize) -> Snapshot {
         let bytes = (0..bytes).map(|at| (at % 251) as u8).collect();
-        Snapshot { next_offset: 7, log_time_ms: 9, bytes }
+        Snapshot { cut: Cut { generation: 1, next_offset: 7, log_time_ms: 9 }, bytes }
     }
 
     #[test]

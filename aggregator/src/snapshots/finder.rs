@@ -13,9 +13,9 @@ use rdkafka::{Offset, TopicPartitionList};
 use super::chunk::{Assembly, Chunk, Slot, Title};
 use super::{BROKER_TIMEOUT, Snapshots};
 use crate::clock;
-use crate::engine::{ENGINE_VERSION, Engine, SnapshotError};
+use crate::engine::{Cut, ENGINE_VERSION, Engine, SnapshotError};
 use crate::kafka::{self, Logged};
-use crate::progress::{Held, LastBatch, Mark, Misfit, judge};
+use crate::progress::{Held, LastBatch, Misfit, judge};
 
 /// Looking for a snapshot must not take longer than the replay that it saves.
 const FIND_TIMEOUT: Duration = Duration::from_secs(30);
@@ -30,8 +30,8 @@ const POLL_WAIT: Duration = Duration::from_millis(500);
 /// What the topic held.
 #[derive(Debug, Default)]
 pub struct Found {
-    /// The engine as it was at the mark, which expects the records from there on.
-    pub restored: Option<(Mark, Engine)>,
+    /// The engine as it was at the cut, which expects the records from there on.
+    pub restored: Option<(Cut, Engine)>,
     /// Where the next snapshot is to be written, so that the newest complete one stays.
     pub next_slot: Slot,
 }
@@ -174,8 +174,7 @@ impl Search {
             self.ignore(title, "version", &format_args!("this is engine {ENGINE_VERSION}"));
             return false;
         }
-        let mark = Mark { next_offset: title.next_offset, log_time_ms: title.log_time_ms };
-        match judge(&self.wanted.last, self.wanted.held, mark) {
+        match judge(&self.wanted.last, self.wanted.held, title.cut) {
             Ok(()) => true,
             Err(misfit) => {
                 let ends_at = self.wanted.last.next_offset;
@@ -197,8 +196,7 @@ impl Search {
                 let metrics = &self.snapshots.metrics;
                 metrics.count_snapshot("read");
                 metrics.count_snapshot_bytes("read", snapshot.bytes.len() as u64);
-                let mark = Mark { next_offset: title.next_offset, log_time_ms: title.log_time_ms };
-                self.found = Found { restored: Some((mark, engine)), next_slot: slot.other() };
+                self.found = Found { restored: Some((title.cut, engine)), next_slot: slot.other() };
                 self.is_over = true;
             }
             Err(error) => {
@@ -218,7 +216,7 @@ impl Search {
             return;
         }
         self.ignored.push(title);
-        let (partition, next_offset) = (self.wanted.partition, title.next_offset);
+        let (partition, next_offset) = (self.wanted.partition, title.cut.next_offset);
         tracing::warn!(partition, next_offset, reason, %detail, "snapshot ignored");
         self.snapshots.metrics.count_snapshot_ignored(reason);
     }

@@ -220,6 +220,7 @@ CREATE TABLE IF NOT EXISTS sli.batches
 (
     topic LowCardinality(String) COMMENT 'Topic of the log',
     partition Int32 COMMENT 'Partition of the log',
+    generation UInt32 COMMENT 'How often the log of the partition had gone back before: truncated, or made anew',
     first_offset Int64 COMMENT 'First offset of the range' CODEC(Delta, ZSTD),
     next_offset Int64 COMMENT 'Offset after the range: where the next batch begins' CODEC(Delta, ZSTD),
     replay_from Int64 COMMENT 'Oldest offset that the state of the engine at next_offset needs' CODEC(Delta, ZSTD),

@@ -13,6 +13,8 @@ FROM
         partition,
         log_time,
         arrayJoin([
+            (number = 1 AND generation > 0, 'went_back', first_offset, next_offset,
+                concat('the log went back from ', toString(went_back_from), ': truncated, or made anew')),
             (number > 1 AND first_offset > reached, 'gap', reached, first_offset,
                 concat(toString(first_offset - reached), ' offsets are in no batch')),
             (number > 1 AND first_offset < reached, 'overlap', first_offset, least(reached, next_offset),
@@ -36,10 +38,12 @@ FROM
         SELECT
             *,
             log_time,
-            row_number() OVER (PARTITION BY topic, partition ORDER BY first_offset, next_offset) AS number,
-            max(next_offset) OVER (PARTITION BY topic, partition ORDER BY first_offset, next_offset ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS reached
+            row_number() OVER (PARTITION BY topic, partition, generation ORDER BY first_offset, next_offset) AS number,
+            max(next_offset) OVER (PARTITION BY topic, partition, generation ORDER BY first_offset, next_offset ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS reached,
+            -- Where the generation before ended.
+            max(next_offset) OVER (PARTITION BY topic, partition ORDER BY generation RANGE BETWEEN 1 PRECEDING AND 1 PRECEDING) AS went_back_from
         FROM sli.batches
     )
 )
 WHERE found
-COMMENT 'One row for each gap (offsets in no batch: lost), overlap (in two: counted twice), unbalanced batch, or range that the log did not hold any more';
+COMMENT 'One row for each gap (offsets in no batch: lost), overlap (in two: counted twice), unbalanced batch, range that the log did not hold any more, or end that the log lost';

@@ -47,9 +47,17 @@ impl World<'_> {
                 let percent = if has_begun { percent } else { 0 };
                 log.low += (log.high - log.low) * percent / 100;
             }
+            What::Truncate { partition, records } => {
+                self.log[partition].truncate(records);
+                let counted = self.database.last_batch(partition as i32).map_or(0, |row| row.next_offset);
+                self.went_back |= self.log[partition].high < counted;
+                // Where the set itself is lost nobody knows when to cut.
+                let set = std::sync::Arc::clone(&self.scenario.sets[0]);
+                self.log[partition].definitions(self.now_ms, &set);
+            }
             What::Recreate { partition } => {
                 self.log[partition].recreate();
-                self.recreated |= self.database.last_batch(partition as i32).is_some();
+                self.went_back |= self.database.last_batch(partition as i32).is_some();
                 let set = std::sync::Arc::clone(&self.scenario.sets[0]);
                 self.log[partition].definitions(self.now_ms, &set);
             }

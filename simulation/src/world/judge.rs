@@ -101,8 +101,8 @@ impl World<'_> {
         let checked = law::check_batches(rows());
         violations.extend(checked.into_iter().filter(|found| found.law == Law::Balance));
         let missing: u64 = rows().map(|row| row.missing_offsets).sum();
-        if self.recreated && self.stats.loud_starts == 0 {
-            let detail = format!("a log began anew, and no start said so ({missing} offsets missing)");
+        if self.went_back && self.stats.loud_starts == 0 {
+            let detail = format!("a log went back, and no start said so ({missing} offsets missing)");
             violations.push(Violation { law: Law::Loud, detail });
         }
         let records = self.log.iter().map(|log| log.entries.len() as u64 + log.former).sum();

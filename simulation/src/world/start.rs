@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use aggregator::engine::{Engine, Resume, Snapshot};
-use aggregator::progress::{self, Beginning, LastBatch, Mark, StartKind, State};
+use aggregator::engine::{Cut, Engine, Resume, Snapshot};
+use aggregator::progress::{self, Beginning, LastBatch, StartKind, State};
 use schema::definition::DefinitionSet;
 use schema::rows::BatchRow;
 
@@ -127,8 +127,8 @@ impl World<'_> {
         let generation = held.generation;
         let held = self.known(partition, last, held);
         let snapshot = last.and_then(|last| self.restore(partition, last, held));
-        let (mark, restored) = snapshot.unzip();
-        let Beginning { mut offset, kind, state } = progress::decide(last, held, mark);
+        let (cut, restored) = snapshot.unzip();
+        let Beginning { mut offset, kind, state } = progress::decide(last, held, cut);
         let (next_offset, engine) = match (state, restored) {
             (State::Snapshot { next_offset, .. }, Some(engine)) => {
                 self.stats.restored += 1;
@@ -138,12 +138,16 @@ impl World<'_> {
                 (next_offset, engine)
             }
             (State::Snapshot { .. }, None) => unreachable!("no snapshot was offered"),
-            (State::Replay { replay_from, log_time_ms, definition_set, next_offset }, _) => {
+            (State::Replay { generation, replay_from, definition_set, next_offset }, _) => {
+                let before = last.cloned().unwrap_or_default();
                 let mut resume = Resume {
+                    generation,
                     replay_from,
-                    replay_log_time_ms: log_time_ms,
+                    replay_log_time_ms: before.replay_log_time_ms,
                     replay_definitions: self.stored(&definition_set),
                     next_offset,
+                    log_time_ms: before.log_time_ms,
+                    definitions: self.stored(&before.definition_set),
                 };
                 if let Some(last) = last {
                     self.break_resume(&mut resume, last);
@@ -174,7 +178,7 @@ impl World<'_> {
 
     /// Any snapshot that there is, of whatever log, or none: which one is found must not change a number. Those that
     /// are damaged are refused by their checksum, and those that do not lead to the last batch by the decision.
-    fn restore(&mut self, partition: i32, last: &LastBatch, held: progress::Held) -> Option<(Mark, Engine)> {
+    fn restore(&mut self, partition: i32, last: &LastBatch, held: progress::Held) -> Option<(Cut, Engine)> {
         let dice = &mut self.snapshot_dice;
         let snapshots = self.snapshots.get(&partition)?;
         if dice.chance(30) {
@@ -186,11 +190,10 @@ impl World<'_> {
             let at = dice.below(snapshot.bytes.len());
             snapshot.bytes[at] ^= 1 << dice.below(8);
         }
-        let mark = Mark { next_offset: snapshot.next_offset, log_time_ms: snapshot.log_time_ms };
-        progress::judge(last, held, mark).ok()?;
+        progress::judge(last, held, snapshot.cut).ok()?;
         let restored = Engine::restore(TOPIC.to_owned(), partition, &snapshot, last.next_offset);
         self.damaged_restored += u64::from(is_damaged && restored.is_ok());
-        Some((mark, restored.ok()?))
+        Some((snapshot.cut, restored.ok()?))
     }
 
     fn stored(&self, id: &str) -> Option<Arc<DefinitionSet>> {
@@ -200,6 +203,7 @@ impl World<'_> {
 
 fn last_batch(row: &BatchRow) -> LastBatch {
     LastBatch {
+        generation: row.generation,
         next_offset: row.next_offset,
         replay_from: row.replay_from,
         replay_log_time_ms: row.replay_log_time_ms,

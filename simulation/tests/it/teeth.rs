@@ -22,7 +22,7 @@ const TEETH: [(Broken, Law, u64); 17] = [
     (Broken::ReplayAtLatestTime, Law::Tables, 50),
     (Broken::LeaseIgnored, Law::Tables, 1_000),
     (Broken::NarrowWindow, Law::Tables, 100),
-    (Broken::OneLook, Law::Tables, 1_500),
+    (Broken::OneLook, Law::Loud, 1_500),
     (Broken::OffsetsOnly, Law::Loud, 1_500),
     (Broken::GivesUp, Law::Tables, 100),
 ];

@@ -1,7 +1,9 @@
 //! What a sequence of events becomes, case by case.
 
+use std::sync::Arc;
+
 use schema::beacon::Event;
-use schema::definition::DefinitionSet;
+use schema::definition::{DefinitionSet, EngineSettings};
 
 use super::world::*;
 use crate::engine::Resume;
@@ -413,6 +415,26 @@ fn what_settles_with_a_definition_record_settles_under_its_set() {
         [1, 0, 1, 1],
         "{totals:#?}"
     );
+}
+
+#[test]
+fn the_set_of_the_last_batch_goes_on_where_the_log_lost_its_activation() {
+    let first = definitions(settings());
+    let second = definitions(EngineSettings { grace_ms: 4_000, ..settings() });
+    let opened = beacon("b", "s", "web", vec![event(2_000, "open", &[]), event(3_000, "video", &[])]);
+    let log = [definitions_entry(0, &first), beacon_entry(3_000, &opened), tick(60_000), tick(90_000)];
+    let resume = Resume {
+        replay_definitions: Some(Arc::new(first)),
+        next_offset: 2,
+        log_time_ms: T0 + 10_000,
+        definitions: Some(Arc::new(second.clone())),
+        ..Resume::default()
+    };
+    let batches = play(&log, resume);
+    let sets: Vec<_> = batches.iter().map(|batch| batch.row.definition_set.as_str()).collect();
+    assert_eq!(sets, [second.id]);
+    assert!(batches[0].definitions.is_empty(), "it is stored already");
+    assert_eq!(totals(&batches)["watch  0 success"], 1, "what was open settles");
 }
 
 #[test]

@@ -10,6 +10,7 @@ fn batch() -> Batch {
     let row = BatchRow {
         topic: "rum.beacons".into(),
         partition: 3,
+        generation: 0,
         first_offset: 10,
         next_offset: 25,
         replay_from: 4,

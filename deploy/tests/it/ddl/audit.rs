@@ -13,6 +13,7 @@ pub(super) fn batch(partition: i32, first_offset: i64, next_offset: i64, log_tim
     BatchRow {
         topic: "rum.beacons".into(),
         partition,
+        generation: 0,
         first_offset,
         next_offset,
         replay_from: first_offset,
@@ -67,6 +68,24 @@ async fn the_audit_finds_what_is_wrong_and_only_that() {
             "a batch within another does not open a gap",
             vec![batch(0, 0, 30), batch(0, 10, 20), batch(0, 30, 40)],
             vec![finding(0, "overlap", 10, 20, "10 offsets are in two batches")],
+        ),
+        (
+            "a log that went back",
+            vec![
+                batch(0, 0, 10),
+                batch(0, 10, 20),
+                BatchRow { generation: 1, ..batch(0, 15, 25) },
+                BatchRow { generation: 1, ..batch(0, 27, 30) },
+                BatchRow { generation: 2, ..batch(0, 0, 20) },
+                BatchRow { generation: 2, ..batch(0, 19, 24) },
+                batch(1, 0, 10),
+            ],
+            vec![
+                finding(0, "went_back", 0, 20, "the log went back from 30: truncated, or made anew"),
+                finding(0, "went_back", 15, 25, "the log went back from 20: truncated, or made anew"),
+                finding(0, "overlap", 19, 20, "1 offsets are in two batches"),
+                finding(0, "gap", 25, 27, "2 offsets are in no batch"),
+            ],
         ),
         (
             "the same row twice in spite of its token",

@@ -144,6 +144,7 @@ fn batch(hour: u32) -> BatchRow {
     BatchRow {
         topic: "rum.beacons".into(),
         partition: 0,
+        generation: 0,
         first_offset: 0,
         next_offset: 3,
         replay_from: 1,
