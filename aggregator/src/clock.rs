@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// Milliseconds since the epoch by this host's clock; only for metrics and messages.
+/// Milliseconds since the epoch by this host's clock; only for metrics, messages, and a second look at the lease.
 #[expect(clippy::disallowed_methods, reason = "an edge: ages in metrics are told by the wall clock")]
 pub fn wall_ms() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_millis() as i64

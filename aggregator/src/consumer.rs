@@ -255,6 +255,7 @@ impl Loop {
                 self.keep_wanted_lookups();
                 let rejoins = lost || !self.context.kafka.assignment.is_incremental();
                 self.context.writer.status.taken(&partitions, rejoins);
+                self.tell_begun();
             }
             Event::Started(lookup, starts) => self.begin(lookup, starts),
             Event::Stop => self.begin_stop(),
@@ -327,8 +328,15 @@ impl Loop {
             self.begin_anew();
             return;
         }
-        self.context.writer.status.waits_for(None);
+        self.tell_begun();
         self.tell_status();
+    }
+
+    /// Tells that nothing is waited for, once every partition that the group gave has begun.
+    fn tell_begun(&self) {
+        if self.owned.keys().all(|number| self.partitions.contains_key(number)) {
+            self.context.writer.status.waits_for(None);
+        }
     }
 
     /// Reads every partition that is not held up, once. Whether there was anything.

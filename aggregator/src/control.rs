@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::try_join_all;
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{FutureRecord, Producer as _};
 use schema::definition::DefinitionSet;
 use schema::record::{encode_definitions, encode_tick};
@@ -54,12 +54,15 @@ impl Control {
     /// How many partitions the log has.
     ///
     /// # Errors
-    /// When Kafka does not tell.
+    /// When Kafka does not tell, or knows no such topic.
     pub async fn partitions(&self) -> Result<usize, KafkaError> {
         let (producer, topic) = (self.producer.clone(), Arc::clone(&self.topic));
         let ask = move || {
             let metadata = producer.client().fetch_metadata(Some(&topic), BROKER_TIMEOUT)?;
-            Ok(metadata.topics().first().map_or(0, |topic| topic.partitions().len()))
+            match metadata.topics().first().map_or(0, |topic| topic.partitions().len()) {
+                0 => Err(KafkaError::MetadataFetch(RDKafkaErrorCode::UnknownTopicOrPartition)),
+                partitions => Ok(partitions),
+            }
         };
         tokio::task::spawn_blocking(ask).await.unwrap_or(Err(KafkaError::Canceled))
     }

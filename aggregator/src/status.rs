@@ -129,9 +129,6 @@ impl Status {
         inner.joined &= !rejoins;
         inner.rebalances.revoked += 1;
         inner.drop_partitions(partitions);
-        if inner.partitions.is_empty() {
-            inner.waiting_for = None;
-        }
     }
 
     /// The starting points of these partitions are looked up again.
