@@ -11,7 +11,7 @@ use settings::kafka::Asking;
 
 use crate::clock;
 use crate::config::KafkaConfig;
-use crate::log::{Log, LogState, producer_config};
+use crate::log::{Log, LogState, producer_config, record_bytes_max};
 
 /// A broker that starts together with this process gets this long to answer.
 pub const DEPENDENCY_WAIT: Duration = Duration::from_secs(30);
@@ -46,6 +46,19 @@ pub enum CheckError {
     /// The topic is not there.
     #[error("topic {0} does not exist: create it with message.timestamp.type=LogAppendTime")]
     TopicMissing(String),
+    /// A batch of records that the client thinks small enough would be refused, and each of its beacons with it.
+    #[error(
+        "topic {topic} takes batches of max.message.bytes={takes}, but the client makes them of message.max.bytes={sends}: \
+         raise the one, or lower the other in [kafka.properties]"
+    )]
+    BatchBytes {
+        /// The topic.
+        topic: String,
+        /// What it takes.
+        takes: usize,
+        /// What is sent at most.
+        sends: usize,
+    },
     /// The log's time would be the producers'.
     #[error(
         "topic {topic} has message.timestamp.type={found}, but log time must be the broker's: set it to LogAppendTime"
@@ -113,15 +126,18 @@ pub async fn check_topic(kafka: &KafkaConfig, wait: Duration) -> Result<(), Chec
     let options = AdminOptions::new().request_timeout(Some(BROKER_TIMEOUT));
     let answers =
         admin.describe_configs(&[ResourceSpecifier::Topic(&kafka.topic)], &options).await.map_err(away)?;
-    let found = answers
-        .into_iter()
-        .filter_map(Result::ok)
-        .find_map(|resource| resource.get(TIMESTAMP_TYPE.0).and_then(|entry| entry.value.clone()))
-        .unwrap_or_else(|| "unknown".into());
-    if found == TIMESTAMP_TYPE.1 {
-        Ok(())
-    } else {
-        Err(CheckError::TimestampType { topic: kafka.topic.clone(), found })
+    let resources: Vec<_> = answers.into_iter().filter_map(Result::ok).collect();
+    let setting = |name| resources.iter().find_map(|resource| resource.get(name)?.value.clone());
+    let found = setting(TIMESTAMP_TYPE.0).unwrap_or_else(|| "unknown".into());
+    if found != TIMESTAMP_TYPE.1 {
+        return Err(CheckError::TimestampType { topic: kafka.topic.clone(), found });
+    }
+    let (takes, sends) = (setting("max.message.bytes"), record_bytes_max(kafka));
+    match takes.and_then(|bytes| bytes.parse().ok()) {
+        Some(takes) if takes < sends => {
+            Err(CheckError::BatchBytes { topic: kafka.topic.clone(), takes, sends })
+        }
+        _ => Ok(()),
     }
 }
 

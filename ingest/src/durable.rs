@@ -18,6 +18,10 @@ use crate::spool::{Spool, SpoolError};
 /// A record's buffer that has grown beyond this is not kept for the next one.
 const BUFFER_BYTES_KEPT_MAX: usize = 64 << 10;
 
+/// What librdkafka adds to the bytes of a record when it compares them with `message.max.bytes`
+/// (`RD_KAFKAP_MESSAGE_V2_MAX_OVERHEAD`).
+const RECORD_OVERHEAD_BYTES: usize = 36;
+
 /// Why a request is not known to be durable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DurableError {
@@ -109,7 +113,7 @@ async fn in_spool(
         buffer = encode_beacon(&admitted.beacon, buffer);
         record_bytes += buffer.len();
         // The log would refuse it for good once it is back.
-        too_large |= buffer.len() + admitted.kafka_key.len() > record_bytes_max;
+        too_large |= buffer.len() + admitted.kafka_key.len() + RECORD_OVERHEAD_BYTES > record_bytes_max;
         received_at_ms = received_at_ms.min(admitted.beacon.received_at_ms);
         let record = SpoolRecord {
             received_at_ms: admitted.beacon.received_at_ms,

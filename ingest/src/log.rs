@@ -72,6 +72,12 @@ pub fn producer_config(kafka: &KafkaConfig) -> ClientConfig {
     config
 }
 
+/// What a record, and a batch of them, may have at most: librdkafka's `message.max.bytes`.
+pub fn record_bytes_max(kafka: &KafkaConfig) -> usize {
+    let configured = kafka.properties.get("message.max.bytes").and_then(|bytes| bytes.parse().ok());
+    configured.unwrap_or(RECORD_BYTES_MAX)
+}
+
 /// Why records did not become durable. One that timed out may still have been written: its repeat has the same
 /// beacon id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -245,13 +251,12 @@ impl Log {
             fatal: watch::Sender::new(None),
         };
         let producer = producer_config(kafka).create_with_context(deliveries)?;
-        let record_bytes_max = kafka.properties.get("message.max.bytes").and_then(|bytes| bytes.parse().ok());
         Ok(Self {
             producer,
             topic: kafka.topic.clone(),
             state: watch::Sender::new(LogState::Answers),
             timely_ms: AtomicI64::new(-1),
-            record_bytes_max: record_bytes_max.unwrap_or(RECORD_BYTES_MAX),
+            record_bytes_max: record_bytes_max(kafka),
         })
     }
 

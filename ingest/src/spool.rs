@@ -5,8 +5,8 @@
 //! segments away whose records are all acknowledged. What stands in a segment is [`frame`]'s. A record may reach the
 //! log twice (the process was killed between acknowledgement and cursor); it has the same beacon id then.
 //!
-//! Nothing that is found in the folder keeps the process from starting: what cannot be read is counted and kept under
-//! another name. When the spool is used is [`crate::durable`]'s.
+//! No segment that is found in the folder keeps the process from starting: what cannot be read is counted and kept
+//! under another name. When the spool is used is [`crate::durable`]'s.
 
 use std::collections::VecDeque;
 use std::fs::{File, TryLockError};
@@ -40,6 +40,8 @@ const PENDING_BYTES_MAX: u64 = 16 << 20;
 const WRITE_PATIENCE: Duration = Duration::from_secs(2);
 /// While more records than this wait, new ones go behind them rather than past them.
 const BEHIND_RECORDS: u64 = 500;
+/// How often, and after what pause, what an earlier process left is read before it is given up.
+const FIND_TRIES: (u32, Duration) = (5, Duration::from_millis(200));
 
 /// Why records are not in the spool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -61,6 +63,14 @@ pub enum OpenError {
     /// Two processes must not write into one folder.
     #[error("spool.dir = {0}: another process uses this folder")]
     InUse(PathBuf),
+    /// Nobody knows what an earlier process left, and it must not be taken for drained.
+    #[error("spool.dir = {dir}: the folder cannot be read: {source}; make it readable, or name another")]
+    Unreadable {
+        /// The folder.
+        dir: PathBuf,
+        /// What the file system said.
+        source: io::Error,
+    },
     /// No thread can be made.
     #[error("the spool's thread does not start: {0}")]
     Thread(io::Error),
@@ -75,13 +85,15 @@ pub struct Spool {
     shared: Arc<Shared>,
     appends: UnboundedSender<writer::Append>,
     after: Duration,
-    lock: Option<File>,
 }
 
 /// What requests, the writer and the drain share.
 #[derive(Debug)]
 struct Shared {
     dir: PathBuf,
+    disk: Box<dyn Disk>,
+    /// Held while this process writes to the folder.
+    lock: Mutex<Option<File>>,
     bytes_max: u64,
     segments: Mutex<Segments>,
     /// Records that are durable here and not acknowledged by the log.
@@ -125,13 +137,13 @@ impl Spool {
     /// Opens a spool and finds what an earlier process left. Blocks.
     ///
     /// # Errors
-    /// When another process uses the folder. A disk that cannot be read or written is no error: the log says so,
-    /// and every append tries again.
+    /// When another process uses the folder, or it is there and cannot be read. A disk that cannot be written is no
+    /// error: the log says so, and every append tries again.
     pub fn open(config: &SpoolConfig) -> Result<Self, OpenError> {
         Self::open_on(config, FileSystem)
     }
 
-    /// Opens a spool that writes to `disk`.
+    /// Opens a spool on `disk`.
     ///
     /// # Errors
     /// As [`Spool::open`].
@@ -147,7 +159,8 @@ impl Spool {
             }
         };
         let cursor = segment::read_cursor(&dir);
-        let (present, records) = found(&dir, cursor, &metrics);
+        let (present, records) = found(&disk, &dir, cursor, &metrics)
+            .map_err(|source| OpenError::Unreadable { dir: dir.clone(), source })?;
         let last = present.back().map_or(0, |segment| segment.number).max(cursor.segment);
         let bytes = present.iter().map(|segment| segment.bytes).sum();
         if records > 0 {
@@ -155,6 +168,8 @@ impl Spool {
         }
         let shared = Arc::new(Shared {
             dir,
+            disk: Box::new(disk),
+            lock: Mutex::new(lock),
             bytes_max: config.bytes_max,
             segments: Mutex::new(Segments { present, next_number: last + 1, writing: false }),
             records: AtomicU64::new(records),
@@ -169,9 +184,9 @@ impl Spool {
         let writing = Arc::clone(&shared);
         std::thread::Builder::new()
             .name("spool".into())
-            .spawn(move || writer::run(&writing, &disk, waiting))
+            .spawn(move || writer::run(&writing, waiting))
             .map_err(OpenError::Thread)?;
-        Ok(Self { shared, appends, after: Duration::from_millis(config.after_ms), lock })
+        Ok(Self { shared, appends, after: Duration::from_millis(config.after_ms) })
     }
 
     /// How long a request waits for the log before it comes here.
@@ -251,7 +266,7 @@ impl Spool {
 
     /// Lets another process have the folder.
     pub fn unlock(&self) {
-        if let Some(lock) = &self.lock
+        if let Some(lock) = self.shared.folder_lock().take()
             && let Err(error) = lock.unlock()
         {
             tracing::warn!(%error, "the spool's folder stays locked");
@@ -260,7 +275,7 @@ impl Spool {
 }
 
 fn lock(dir: &Path) -> io::Result<File> {
-    std::fs::create_dir_all(dir)?;
+    disk::make_folder(dir)?;
     let file = File::create(dir.join("lock"))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
@@ -270,19 +285,28 @@ fn lock(dir: &Path) -> io::Result<File> {
 }
 
 /// What an earlier process left beyond its cursor.
-fn found(dir: &Path, cursor: Position, metrics: &SpoolMetrics) -> (VecDeque<Segment>, u64) {
+fn found(
+    disk: &impl Disk,
+    dir: &Path,
+    cursor: Position,
+    metrics: &SpoolMetrics,
+) -> io::Result<(VecDeque<Segment>, u64)> {
     let (mut present, mut records) = (VecDeque::new(), 0);
-    let numbers = segment::list(dir).unwrap_or_else(|error| {
-        tracing::error!(%error, dir = %dir.display(), "the spool's folder cannot be read");
-        Vec::new()
-    });
+    let numbers = patiently(|| match disk.list(dir) {
+        // It is made with the first segment.
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Ok(Vec::new())
+        }
+        listed => listed,
+    })?;
     for number in numbers {
         if number < cursor.segment {
             // It was drained, and could not be removed.
             let _ = segment::retire(dir, number, false);
             continue;
         }
-        match std::fs::read(segment::path_of(dir, number)) {
+        let path = segment::path_of(dir, number);
+        match patiently(|| disk.read(&path, 0..u64::MAX)) {
             Ok(bytes) => {
                 let from = if number == cursor.segment { cursor.offset as usize } else { 0 };
                 let survey = segment::survey(&bytes, from);
@@ -302,10 +326,36 @@ fn found(dir: &Path, cursor: Position, metrics: &SpoolMetrics) -> (VecDeque<Segm
             }
         }
     }
-    (present, records)
+    Ok((present, records))
+}
+
+/// Tries again what may have failed for a moment.
+fn patiently<T>(attempt: impl Fn() -> io::Result<T>) -> io::Result<T> {
+    let (tries, pause) = FIND_TRIES;
+    for _ in 1..tries {
+        match attempt() {
+            Err(error) => tracing::warn!(%error, "reading the spool, trying again"),
+            done => return done,
+        }
+        std::thread::sleep(pause);
+    }
+    attempt()
 }
 
 impl Shared {
+    fn folder_lock(&self) -> MutexGuard<'_, Option<File>> {
+        self.lock.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes sure that no other process writes to the folder: it could not be locked before it could be written.
+    fn hold_folder(&self) -> io::Result<()> {
+        let mut held = self.folder_lock();
+        if held.is_none() {
+            *held = Some(lock(&self.dir)?);
+        }
+        Ok(())
+    }
+
     fn segments(&self) -> MutexGuard<'_, Segments> {
         self.segments.lock().unwrap_or_else(PoisonError::into_inner)
     }

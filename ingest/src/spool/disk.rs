@@ -1,16 +1,32 @@
 //! The few things that the spool does with files, behind a trait so that tests can let them fail.
 
+use std::fmt::Debug;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::ops::Range;
 use std::path::Path;
 
-/// Makes segments.
-pub trait Disk: Send + 'static {
+use super::segment;
+
+/// Makes and reads segments.
+pub trait Disk: Debug + Send + Sync + 'static {
     /// Creates a file that did not exist and makes its name durable; makes the folder where it is missing.
     ///
     /// # Errors
     /// When the disk is full, read-only or broken.
     fn create(&self, path: &Path) -> io::Result<Box<dyn SegmentFile>>;
+
+    /// Numbers of the segments in a folder, in order of arrival.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    fn list(&self, folder: &Path) -> io::Result<Vec<u64>>;
+
+    /// A range of a file's bytes, fewer where it is shorter.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    fn read(&self, path: &Path, range: Range<u64>) -> io::Result<Vec<u8>>;
 }
 
 /// A segment that is written.
@@ -36,10 +52,25 @@ pub struct FileSystem;
 impl Disk for FileSystem {
     fn create(&self, path: &Path) -> io::Result<Box<dyn SegmentFile>> {
         let folder = path.parent().unwrap_or(Path::new("."));
-        std::fs::create_dir_all(folder)?;
+        make_folder(folder)?;
         let file = OpenOptions::new().create_new(true).append(true).open(path)?;
-        sync_folder(folder)?;
+        if let Err(error) = sync_folder(folder) {
+            let _ = std::fs::remove_file(path);
+            return Err(error);
+        }
         Ok(Box::new(file))
+    }
+
+    fn list(&self, folder: &Path) -> io::Result<Vec<u64>> {
+        segment::list(folder)
+    }
+
+    fn read(&self, path: &Path, range: Range<u64>) -> io::Result<Vec<u8>> {
+        let mut file = File::open(path)?;
+        file.seek(SeekFrom::Start(range.start))?;
+        let mut bytes = Vec::new();
+        file.take(range.end - range.start).read_to_end(&mut bytes)?;
+        Ok(bytes)
     }
 }
 
@@ -50,6 +81,21 @@ impl SegmentFile for File {
 
     fn sync(&mut self) -> io::Result<()> {
         self.sync_data()
+    }
+}
+
+/// Makes a folder that is missing, and its name durable.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn make_folder(folder: &Path) -> io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    std::fs::create_dir_all(folder)?;
+    match folder.parent() {
+        Some(parent) if parent != Path::new("") => sync_folder(parent),
+        _ => sync_folder(Path::new(".")),
     }
 }
 

@@ -4,7 +4,8 @@
 //! live beacons. Until little waits, those go behind what is in the spool ([`Spool::is_behind`]): a session's
 //! beacons then reach the log in their order however long the outage was, and nobody waits for more than an fsync.
 
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use super::frame::{self, Found, SpoolRecord};
 use super::segment::{self, Position};
 use super::{Segment, Shared, Spool};
 use crate::clock;
-use crate::log::{Log, LogError, LogRecord};
+use crate::log::{Delivery, Log, LogError, LogRecord};
 
 /// Records of a batch at most.
 const BATCH_RECORDS_MAX: usize = 500;
@@ -21,6 +22,8 @@ const BATCH_RECORDS_MAX: usize = 500;
 const BATCH_BYTES_MAX: usize = 512 << 10;
 /// Pause before what the log refused is sent again.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
+/// A segment that cannot be read for so long is given up: what comes after it must not wait for ever.
+const READ_PATIENCE: Duration = Duration::from_secs(60);
 /// Longest pause between batches.
 const PAUSE_MAX: Duration = Duration::from_millis(250);
 /// Receives the frames of records that the log refuses for good.
@@ -42,7 +45,7 @@ pub async fn run(spool: Arc<Spool>, log: Arc<Log>) {
             damaged = false;
         }
         if position.offset < front.bytes {
-            damaged |= drain(&shared, &log, front, &mut position).await;
+            damaged |= drain(&spool, &log, front, &mut position).await;
         } else if front.sealed {
             retire(&shared, front.number, damaged);
         } else {
@@ -56,20 +59,14 @@ pub async fn run(spool: Arc<Spool>, log: Arc<Log>) {
 }
 
 /// Drains what is durable of a segment beyond `position`; tells whether any of it was damaged.
-async fn drain(shared: &Shared, log: &Log, front: Segment, position: &mut Position) -> bool {
-    let path = segment::path_of(&shared.dir, front.number);
+async fn drain(spool: &Spool, log: &Log, front: Segment, position: &mut Position) -> bool {
+    let shared = &*spool.shared;
     let (from, to) = (position.offset, front.bytes);
-    let read = tokio::task::spawn_blocking(move || -> io::Result<Vec<u8>> {
-        let mut file = std::fs::File::open(path)?;
-        file.seek(SeekFrom::Start(from))?;
-        let mut bytes = Vec::new();
-        file.take(to - from).read_to_end(&mut bytes)?;
-        Ok(bytes)
-    });
-    let bytes = match read.await.unwrap_or_else(|error| Err(io::Error::other(error))) {
+    let bytes = match read_patiently(&spool.shared, front.number, from..to).await {
         Ok(bytes) => bytes,
         Err(error) => {
-            tracing::error!(%error, segment = front.number, "a segment of the spool cannot be read");
+            let offset = from;
+            tracing::error!(%error, segment = front.number, offset, "a segment of the spool cannot be read");
             shared.metrics.unreadable.with_label_values(&["file"]).inc();
             position.offset = to;
             return true;
@@ -118,26 +115,48 @@ async fn drain(shared: &Shared, log: &Log, front: Segment, position: &mut Positi
     damaged
 }
 
+/// Reads a part of a segment, and tries again what may have failed for a moment: too many open files, say.
+pub(super) async fn read_patiently(
+    shared: &Arc<Shared>,
+    number: u64,
+    range: Range<u64>,
+) -> io::Result<Vec<u8>> {
+    let started = clock::monotonic();
+    loop {
+        let (shared, range) = (Arc::clone(shared), range.clone());
+        let reading = tokio::task::spawn_blocking(move || {
+            shared.disk.read(&segment::path_of(&shared.dir, number), range)
+        });
+        match reading.await.unwrap_or_else(|error| Err(io::Error::other(error))) {
+            Err(error)
+                if error.kind() != io::ErrorKind::NotFound
+                    && clock::monotonic().duration_since(started) < READ_PATIENCE =>
+            {
+                tracing::warn!(%error, segment = number, "reading the spool, trying again");
+            }
+            read => return read,
+        }
+        tokio::time::sleep(RETRY_DELAY).await;
+    }
+}
+
 /// Sends a batch until the log has acknowledged all of it; what was acknowledged is not sent again.
 async fn deliver(shared: &Shared, log: &Log, batch: &[SpoolRecord<'_>]) {
     let mut left: Vec<SpoolRecord<'_>> = batch.to_vec();
     while !left.is_empty() {
         log.answers().await;
-        let deliveries: Vec<_> = left
-            .iter()
-            .map(|record| {
-                let delivery = log.begin(1);
-                let appended = log.append(LogRecord { key: record.key, content: record.content }, &delivery);
-                (*record, appended.map(|()| delivery))
-            })
-            .collect();
-        left.clear();
+        let deliveries: Vec<_> = left.drain(..).map(|record| (record, begin(log, record))).collect();
+        let mut large = Vec::new();
         for (record, delivery) in deliveries {
-            let confirmed = match delivery {
-                Ok(delivery) => delivery.confirmed().await,
-                Err(error) => Err(error),
-            };
-            match confirmed {
+            match confirmed(delivery).await {
+                Ok(()) => {}
+                Err(LogError::TooLarge) => large.push(record),
+                Err(LogError::QueueFull | LogError::NotConfirmed) => left.push(record),
+            }
+        }
+        // A broker refuses a whole batch of Kafka's: only what it refuses alone is too large.
+        for record in large {
+            match confirmed(begin(log, record)).await {
                 Ok(()) => {}
                 Err(LogError::TooLarge) => put_aside(shared, record),
                 Err(LogError::QueueFull | LogError::NotConfirmed) => left.push(record),
@@ -149,6 +168,15 @@ async fn deliver(shared: &Shared, log: &Log, batch: &[SpoolRecord<'_>]) {
             tokio::time::sleep(RETRY_DELAY).await;
         }
     }
+}
+
+fn begin(log: &Log, record: SpoolRecord<'_>) -> Result<Arc<Delivery>, LogError> {
+    let delivery = log.begin(1);
+    log.append(LogRecord { key: record.key, content: record.content }, &delivery).map(|()| delivery)
+}
+
+async fn confirmed(delivery: Result<Arc<Delivery>, LogError>) -> Result<(), LogError> {
+    delivery?.confirmed().await
 }
 
 /// Keeps a record that the log will never take, and that a client was told is durable.

@@ -1,5 +1,6 @@
 //! The spool on disks that fail and folders that are damaged; what draining does is tested with a real log.
 
+use std::ops::Range;
 use std::sync::atomic::AtomicI64;
 
 use super::disk::SegmentFile;
@@ -8,7 +9,7 @@ use super::segment::{list, path_of};
 use super::*;
 
 /// A disk with room for so many bytes.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 struct SmallDisk(Arc<AtomicI64>);
 
 struct SmallFile(Box<dyn SegmentFile>, Arc<AtomicI64>);
@@ -16,6 +17,39 @@ struct SmallFile(Box<dyn SegmentFile>, Arc<AtomicI64>);
 impl Disk for SmallDisk {
     fn create(&self, path: &Path) -> io::Result<Box<dyn SegmentFile>> {
         Ok(Box::new(SmallFile(FileSystem.create(path)?, Arc::clone(&self.0))))
+    }
+
+    fn list(&self, folder: &Path) -> io::Result<Vec<u64>> {
+        FileSystem.list(folder)
+    }
+
+    fn read(&self, path: &Path, range: Range<u64>) -> io::Result<Vec<u8>> {
+        FileSystem.read(path, range)
+    }
+}
+
+/// A disk of which so many readings fail, as with too many open files.
+#[derive(Debug, Clone)]
+struct BusyDisk(Arc<AtomicI64>);
+
+impl BusyDisk {
+    fn check(&self) -> io::Result<()> {
+        let left = self.0.fetch_sub(1, Ordering::Relaxed);
+        if left > 0 { Err(io::Error::from_raw_os_error(24)) } else { Ok(()) }
+    }
+}
+
+impl Disk for BusyDisk {
+    fn create(&self, path: &Path) -> io::Result<Box<dyn SegmentFile>> {
+        FileSystem.create(path)
+    }
+
+    fn list(&self, folder: &Path) -> io::Result<Vec<u64>> {
+        self.check().and_then(|()| FileSystem.list(folder))
+    }
+
+    fn read(&self, path: &Path, range: Range<u64>) -> io::Result<Vec<u8>> {
+        self.check().and_then(|()| FileSystem.read(path, range))
     }
 }
 
@@ -106,6 +140,36 @@ async fn a_full_disk_refuses_and_loses_nothing_that_was_acknowledged() {
 }
 
 #[tokio::test]
+async fn what_cannot_be_read_for_a_moment_is_read_later() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = config(dir.path());
+    let spool = Spool::open(&config).unwrap();
+    for number in 0..3 {
+        append(&spool, number).await.unwrap();
+    }
+    spool.unlock();
+    let failures = Arc::new(AtomicI64::new(3));
+    let again = Spool::open_on(&config, BusyDisk(Arc::clone(&failures))).unwrap();
+    assert_eq!(again.records(), 3);
+    failures.store(2, Ordering::Relaxed);
+    let front = again.shared.front().unwrap();
+    let read = drain::read_patiently(&again.shared, front.number, 0..front.bytes).await;
+    assert_eq!(read.unwrap().len() as u64, front.bytes);
+    std::fs::remove_file(path_of(&config.dir, front.number)).unwrap();
+    let gone = drain::read_patiently(&again.shared, front.number, 0..front.bytes).await;
+    assert_eq!(gone.unwrap_err().kind(), io::ErrorKind::NotFound);
+}
+
+#[test]
+fn a_folder_that_cannot_be_listed_is_not_taken_for_empty() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = config(dir.path());
+    std::fs::create_dir(&config.dir).unwrap();
+    let opened = Spool::open_on(&config, BusyDisk(Arc::new(AtomicI64::new(1_000))));
+    assert!(matches!(opened, Err(OpenError::Unreadable { .. })), "{opened:?}");
+}
+
+#[tokio::test]
 async fn at_the_bound_it_refuses() {
     let dir = tempfile::tempdir().unwrap();
     let mut frame = Vec::new();
@@ -133,4 +197,5 @@ async fn a_folder_that_cannot_be_made_refuses_until_it_can() {
     };
     tokio::time::timeout(Duration::from_secs(10), repaired).await.unwrap();
     assert_eq!(numbers(&config.dir), [1]);
+    assert!(matches!(Spool::open(&config), Err(OpenError::InUse(_))), "it is locked as soon as it can be");
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::oneshot;
 
-use super::disk::{Disk, SegmentFile};
+use super::disk::SegmentFile;
 use super::segment::{self, path_of};
 use super::{Shared, SpoolError};
 use crate::clock;
@@ -29,7 +29,7 @@ pub(super) struct Append {
 }
 
 /// Writes until nobody can append any more.
-pub(super) fn run(shared: &Arc<Shared>, disk: &impl Disk, mut appends: UnboundedReceiver<Append>) {
+pub(super) fn run(shared: &Arc<Shared>, mut appends: UnboundedReceiver<Append>) {
     let mut open: Option<Open> = None;
     let mut failed: Option<(Instant, io::ErrorKind)> = None;
     while let Some(first) = appends.blocking_recv() {
@@ -49,7 +49,7 @@ pub(super) fn run(shared: &Arc<Shared>, disk: &impl Disk, mut appends: Unbounded
             continue;
         }
         let (fits, full) = fitting(group, shared.room());
-        let result = if fits.is_empty() { Ok(()) } else { write(shared, disk, &mut open, &fits) };
+        let result = if fits.is_empty() { Ok(()) } else { write(shared, &mut open, &fits) };
         shared.written(bytes, &result);
         failed = result.as_ref().err().map(|error| (clock::monotonic(), error.kind()));
         answer(fits, result.map_err(|error| SpoolError::Disk(error.kind())));
@@ -81,14 +81,15 @@ struct Open {
     file: Box<dyn SegmentFile>,
 }
 
-fn write(shared: &Shared, disk: &impl Disk, open: &mut Option<Open>, group: &[Append]) -> io::Result<()> {
+fn write(shared: &Shared, open: &mut Option<Open>, group: &[Append]) -> io::Result<()> {
     let started = clock::monotonic();
     let current = open.take().filter(|current| shared.begin_write(current.number));
     let mut current = match current {
         Some(current) => current,
         None => {
+            shared.hold_folder()?;
             let number = shared.next_number();
-            let file = disk.create(&path_of(&shared.dir, number))?;
+            let file = shared.disk.create(&path_of(&shared.dir, number))?;
             shared.begin_segment(number);
             Open { number, file }
         }

@@ -194,13 +194,16 @@ async fn every_partition_ticks() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_that_cannot_serve_is_refused_with_a_sentence() {
     let (kafka, apps) = (shared_kafka().await, app_files());
-    let start = async |topic: &str| {
+    let start = async |topic: &str, properties: Value| {
         let mut config = config(kafka.kafka_brokers(), apps.path().into());
         config.kafka.topic = topic.into();
+        config.kafka.properties = serde_json::from_value(properties).unwrap();
         Ingest::start(config).await.err().map(|error| error.to_string())
     };
-    assert!(start("no.such.topic").await.unwrap().contains("topic no.such.topic does not exist"));
+    assert!(start("no.such.topic", json!({})).await.unwrap().contains("topic no.such.topic does not exist"));
     // The topic of rejects keeps its producers' time.
-    let error = start("rum.rejects").await.unwrap();
+    let error = start("rum.rejects", json!({})).await.unwrap();
     assert!(error.contains("has message.timestamp.type=CreateTime"), "{error}");
+    let error = start("rum.beacons", json!({"message.max.bytes": 2_000_000})).await.unwrap();
+    assert!(error.contains("max.message.bytes=1048588, but the client"), "{error}");
 }
