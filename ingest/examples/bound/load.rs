@@ -1,15 +1,17 @@
-//! A load: each connection sends the next beacon when the last one is answered 202, or when its time has come.
+//! A load: each connection sends the next beacon when the last one is answered 2xx, or when its time has come.
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use serde_json::json;
+use ingest::adapter::Format;
+use ingest::config::Paths;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::server::Server;
+use crate::bodies;
+use crate::server::{KEY_HEADER, Server};
 
 /// Different requests that a connection sends by turns.
 const REQUESTS: usize = 64;
@@ -22,6 +24,8 @@ const USER_AGENT: &str = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/
 pub(crate) struct Load {
     /// Where to.
     pub(crate) address: SocketAddr,
+    /// In which format.
+    pub(crate) format: Format,
     /// Connections that are kept alive.
     pub(crate) connections: usize,
     /// How long.
@@ -102,31 +106,19 @@ impl fmt::Display for Measured {
     }
 }
 
-/// A native beacon of five events; the number makes its session.
-pub(crate) fn body(number: usize) -> String {
-    let at = 1_795_405_626_634_u64;
-    json!({
-        "key": "bench-key", "session": format!("s-{number:012}"), "id": format!("01JDB3K8V2-{number:012}"), "app": "bench",
-        "release": "2026.11.3", "sequence": 3, "sent_at": at + 2_000, "sample_rate": 1.0, "environment": "production",
-        "events": [
-            {"name": "journey.start", "time": at, "attributes": {"journey": "watch-lecture", "grade": "jhs2", "source": "home"}},
-            {"name": "user.action", "time": at + 3, "value": 149.8, "attributes": {"name": "lecture.open", "outcome": "ok", "grade": "jhs2", "trigger": "click", "position": "3"}},
-            {"name": "http.client", "time": at + 20, "value": 125, "attributes": {"method": "GET", "url": "https://api.example/api/lectures/48151623?quality=hd&token=abcdefgh", "status": 200, "protocol": "h2", "cache": "miss"}},
-            {"name": "browser.web_vital", "time": at + 90, "value": 228, "attributes": {"name": "LCP", "id": "v6-1795405625553-2466434463563", "rating": "good", "url": "https://app.example/lectures/48151623/play", "type": "navigate", "element": "html>body>main>video"}},
-            {"name": "journey.end", "time": at + 153, "attributes": {"journey": "watch-lecture", "outcome": "success", "duration_ms": 153, "grade": "jhs2", "source": "home", "player": "hls.js", "codec": "avc1.640028"}},
-        ],
-    })
-    .to_string()
-}
-
 async fn drive(load: Load, connection: usize, started: Instant) -> anyhow::Result<Vec<u32>> {
-    let Load { address, duration, .. } = load;
+    let Load { address, duration, format, .. } = load;
+    let paths = Paths::default();
+    let path = paths.of(format);
+    // As a page sends a native beacon, which asks no other origin first.
+    let content_type = if format == Format::Native { "text/plain;charset=UTF-8" } else { "application/json" };
     let requests: Vec<Vec<u8>> = (0..REQUESTS)
         .map(|number| {
-            let body = body(connection * REQUESTS + number);
+            let number = connection * REQUESTS + number;
+            let (body, session) = (bodies::body(format, number), bodies::session(number));
             format!(
-                "POST /v1/beacons HTTP/1.1\r\nhost: {address}\r\nuser-agent: {USER_AGENT}\r\naccept: */*\r\norigin: https://app.example\r\n\
-                 content-type: text/plain;charset=UTF-8\r\ncontent-length: {}\r\n\r\n{body}",
+                "POST {path} HTTP/1.1\r\nhost: {address}\r\nuser-agent: {USER_AGENT}\r\naccept: */*\r\norigin: https://app.example\r\n\
+                 x-api-key: bench-key\r\n{KEY_HEADER}: {session}\r\ncontent-type: {content_type}\r\ncontent-length: {}\r\n\r\n{body}",
                 body.len()
             )
             .into_bytes()
@@ -164,7 +156,7 @@ async fn read_answer(stream: &mut TcpStream, answer: &mut [u8]) -> anyhow::Resul
         length += read;
         let text = std::str::from_utf8(&answer[..length])?;
         let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
-        ensure!(head.starts_with("HTTP/1.1 202"), "answered {text}");
+        ensure!(head.starts_with("HTTP/1.1 20"), "answered {text}");
         let wanted: usize = head
             .lines()
             .find_map(|line| line.strip_prefix("content-length: "))

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use actix_web::web::{self, Bytes, Data};
-use actix_web::{App, HttpResponse, HttpServer};
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use ingest::config::{Config, KafkaConfig};
@@ -17,8 +17,8 @@ use rdkafka::producer::{FutureProducer, FutureRecord};
 
 /// Clock ticks a second of `/proc/PID/stat`; fixed on Linux.
 const TICKS_PER_S: u64 = 100;
-/// Bytes of a body by which the bound's records are spread over partitions: they hold key and session.
-const KEY_BYTES: usize = 160;
+/// Header by which the bound spreads its records over partitions: the session. Ingest knows nothing of it.
+pub(crate) const KEY_HEADER: &str = "x-bench-session";
 
 /// Which server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -143,7 +143,7 @@ async fn serve_bound(kafka: &KafkaConfig) -> anyhow::Result<()> {
         App::new()
             .app_data(Data::clone(&producer))
             .app_data(Data::clone(&topic))
-            .route("/v1/beacons", web::post().to(keep))
+            .default_service(web::post().to(keep))
     })
     .workers(1)
     .bind(("127.0.0.1", 0))?;
@@ -151,8 +151,14 @@ async fn serve_bound(kafka: &KafkaConfig) -> anyhow::Result<()> {
     Ok(server.run().await?)
 }
 
-async fn keep(body: Bytes, producer: Data<FutureProducer>, topic: Data<String>) -> HttpResponse {
-    let record = FutureRecord::to(&topic).key(&body[..body.len().min(KEY_BYTES)]).payload(body.as_ref());
+async fn keep(
+    request: HttpRequest,
+    body: Bytes,
+    producer: Data<FutureProducer>,
+    topic: Data<String>,
+) -> HttpResponse {
+    let key = request.headers().get(KEY_HEADER).map_or(&[][..], |session| session.as_bytes());
+    let record = FutureRecord::to(&topic).key(key).payload(body.as_ref());
     let Ok(delivery) = producer.send_result(record) else {
         return HttpResponse::ServiceUnavailable().finish();
     };
