@@ -63,8 +63,8 @@ impl Proxies {
         self.networks.iter().any(|network| network.contains(&address))
     }
 
-    /// The client's address: the first one, from this server outwards, that is no trusted proxy. None where all of
-    /// them are, or one cannot be read.
+    /// The client's address: the first one, from this server outwards, that is no trusted proxy. Where what a proxy
+    /// tells cannot be read, or all of them are trusted, it is the last proxy's own; none where no proxy tells anything.
     pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> Option<IpAddr> {
         let peer = peer.to_canonical();
         if !self.trusts(peer) {
@@ -75,18 +75,23 @@ impl Proxies {
             Header::XForwardedFor => X_FORWARDED_FOR,
             Header::Forwarded => FORWARDED,
         };
-        // A proxy may append to the last of several lines, or write a line of its own.
-        let hops = headers.get_all(name).rev().flat_map(|line| line.to_str().unwrap_or_default().rsplit(','));
+        // A proxy may append to the last of several lines, or write a line of its own. What the client wrote into the
+        // same line is bytes of any kind.
+        let hops = headers.get_all(name).rev().flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
+        let mut last = None;
         for hop in hops.take(HOPS_MAX) {
+            let hop = std::str::from_utf8(hop).ok();
             let address = match self.header {
-                Header::Forwarded => address_of(forwarded_for(hop)?)?,
-                Header::XForwardedFor | Header::None => address_of(hop)?,
+                Header::Forwarded => hop.and_then(forwarded_for).and_then(address_of),
+                Header::XForwardedFor | Header::None => hop.and_then(address_of),
             };
-            if !self.trusts(address) {
-                return Some(address);
+            match address {
+                Some(proxy) if self.trusts(proxy) => last = Some(proxy),
+                Some(client) => return Some(client),
+                None => return last.or(Some(peer)),
             }
         }
-        None
+        last
     }
 }
 

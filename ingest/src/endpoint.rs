@@ -124,13 +124,13 @@ async fn receive(
     worker: Data<Rc<Worker>>,
 ) -> HttpResponse {
     let _in_flight = service.metrics.begin();
-    let _serving = Serving::begin(&request);
+    let serving = Serving::begin(&request);
     let notation = match *request.method() {
         Method::GET => Ok(Notation::Form),
         _ => body::notation(&request, format.content_types()),
     };
     let accepted = match notation {
-        Ok(notation) => accept(format, notation, &request, payload, &service, &worker).await,
+        Ok(notation) => accept(format, notation, &serving, &request, payload, &service, &worker).await,
         Err(ref refusal) => Err(refusal.clone()),
     };
     let mut response = match accepted {
@@ -144,6 +144,7 @@ async fn receive(
 async fn accept(
     format: Format,
     notation: Notation,
+    serving: &Serving,
     request: &HttpRequest,
     payload: Payload,
     service: &Service,
@@ -162,7 +163,8 @@ async fn accept(
     let body = if by_get {
         None
     } else {
-        Some(body::read(request, payload, &service.config.limits, &service.bodies).await?)
+        let body = body::read(request, payload, &service.config.limits, &service.bodies);
+        Some(serving.receive(body).await?)
     };
     let client = client_of(headers, service, worker);
     let (hints, objections) = told_by(headers);

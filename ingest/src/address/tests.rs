@@ -6,9 +6,14 @@ fn client(header: &str, peer: &str, lines: &[(&'static str, &str)]) -> Option<St
     let proxies = Proxies::parse("10.0.0.0/8, fd00::/8,127.0.0.1", header).unwrap();
     let mut headers = HeaderMap::new();
     for (name, value) in lines {
-        headers.append(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
+        headers.append(HeaderName::from_static(name), HeaderValue::from_bytes(&bytes_of(value)).unwrap());
     }
     proxies.client(peer.parse().unwrap(), &headers).map(|address| address.to_string())
+}
+
+/// The text, with a byte that is no text for each `~`.
+fn bytes_of(text: &str) -> Vec<u8> {
+    text.bytes().map(|byte| if byte == b'~' { 0xff } else { byte }).collect()
 }
 
 #[test]
@@ -30,14 +35,18 @@ fn only_trusted_proxies_tell_the_client_s_address() {
     check("10.0.0.1", &["[2001:db8::1]:4711"], Some("2001:db8::1"));
     check("10.0.0.1", &["2001:db8::1, fd00::7"], Some("2001:db8::1"));
     check("::ffff:10.0.0.1", &["::ffff:198.51.100.1"], Some("198.51.100.1"));
-    // Nothing that could be read: no address rather than a wrong one.
+    // Whatever a client writes before it, what the proxy appended is read.
+    check("10.0.0.1", &["~, 198.51.100.1"], Some("198.51.100.1"));
+    check("10.0.0.1", &["~", "~~,198.51.100.1, 10.2.2.2"], Some("198.51.100.1"));
+    // Nothing that could be read: the proxy's own address rather than a wrong one, or none.
     check("10.0.0.1", &[], None);
-    check("10.0.0.1", &["10.3.3.3"], None);
-    check("10.0.0.1", &["198.51.100.1, unknown"], None);
-    check("10.0.0.1", &["198.51.100.1,"], None);
-    check("10.0.0.1", &["1.2.3.4", "10.0.0.2,".repeat(200).as_str()], None);
+    check("10.0.0.1", &["~"], Some("10.0.0.1"));
+    check("10.0.0.1", &["10.3.3.3"], Some("10.3.3.3"));
+    check("10.0.0.1", &["198.51.100.1, unknown"], Some("10.0.0.1"));
+    check("10.0.0.1", &["198.51.100.1,"], Some("10.0.0.1"));
+    check("10.0.0.1", &["1.2.3.4", "10.0.0.2,".repeat(200).as_str()], Some("10.0.0.1"));
     let long = format!("198.51.100.1{}", ", 10.0.0.2".repeat(HOPS_MAX));
-    check("10.0.0.1", &[&long], None);
+    check("10.0.0.1", &[&long], Some("10.0.0.2"));
 }
 
 #[test]
@@ -50,7 +59,8 @@ fn one_header_is_read_and_the_other_is_not() {
     assert_eq!(client(FORWARDED, "10.0.0.1", &both).as_deref(), Some("2001:db8::1"));
     assert_eq!(client("", "10.0.0.1", &both), None);
     for value in ["for=_hidden", "by=10.0.0.1", "for=", "for=\"[2001:db8::1\""] {
-        assert_eq!(client(FORWARDED, "10.0.0.1", &[(FORWARDED, value)]), None, "{value}");
+        let found = client(FORWARDED, "10.0.0.1", &[(FORWARDED, value)]);
+        assert_eq!(found.as_deref(), Some("10.0.0.1"), "{value}");
     }
 }
 

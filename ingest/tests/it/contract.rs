@@ -144,6 +144,42 @@ async fn a_client_that_is_still_sending_reads_why_it_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn requests_that_come_at_once_are_answered_in_their_order() {
+    const MORE: usize = 5_000;
+    let stand = Stand::start().await;
+    let address = stand.ingest.address();
+    let answers = tokio::task::spawn_blocking(move || {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
+        let body = format!("{{\"events\":[],\"release\":\"{}\"}}", "\r\n\r\n x".repeat(40));
+        let post = format!(
+            "POST /v1/beacons HTTP/1.1\r\nhost: x\r\nx-api-key: web-key\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let requests =
+            [post.as_bytes(), &b"GET / HTTP/1.1\r\nhost: x\r\n\r\n".repeat(MORE), post.as_bytes()].concat();
+        let mut writing = stream.try_clone().unwrap();
+        let writer = std::thread::spawn(move || writing.write_all(&requests).unwrap());
+        let (mut read, mut buffer) = (Vec::new(), vec![0; 1 << 16]);
+        while read.windows(9).filter(|window| window == b"HTTP/1.1 ").count() < MORE + 2 {
+            let bytes = stream.read(&mut buffer).unwrap_or_else(|error| {
+                panic!("{error} after {}", String::from_utf8_lossy(&read[read.len().saturating_sub(300)..]))
+            });
+            assert!(bytes > 0, "the connection was closed");
+            read.extend_from_slice(&buffer[..bytes]);
+        }
+        writer.join().unwrap();
+        let text = String::from_utf8_lossy(&read).into_owned();
+        text.split("HTTP/1.1 ").skip(1).map(|answer| answer[..3].to_owned()).collect::<Vec<_>>()
+    });
+    let answers = answers.await.unwrap();
+    let expect = [vec!["400"], vec!["404"; MORE], vec!["400"]].concat();
+    assert_eq!(answers, expect);
+    assert!(!stand.admin("/metrics").await.1.contains("ingest_bodies_held_bytes 1"), "nothing is held");
+    stand.ingest.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn pages_of_listed_origins_may_send_and_read() {
     let stand = Stand::start().await;
     let preflight = recording("faro-preflight-01.json");

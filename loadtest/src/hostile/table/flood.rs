@@ -31,6 +31,12 @@ fn waiting() -> Vec<Case> {
             500,
         ),
         case(
+            "300 connections with 7,000 requests each at once, of whose answers one is read",
+            vec![Step::Send(raw("GET / HTTP/1.1\r\nhost: a\r\n\r\n").repeat(7_000))],
+            &["404 not_found"],
+            300,
+        ),
+        case(
             "100 connections with 50 requests each at once",
             vec![Step::Pipeline(50, nobody())],
             &["401 wrong_key", "429 too_many_requests"],
