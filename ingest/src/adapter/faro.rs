@@ -30,6 +30,11 @@ const HTTP_SOURCE: Source = Source::Entries;
 const HTTP_INITIATORS: [&str; 2] = ["fetch", "xmlhttprequest"];
 /// Measurements of type `web-vitals` have the metric's value under one of these.
 const VITALS: [&str; 6] = ["lcp", "inp", "cls", "fcp", "ttfb", "fid"];
+/// Bytes of the context of a measurement, which each of its values gets, for all of them together: a small request must
+/// not become a large one.
+const CONTEXT_BYTES_MAX: usize = 64 << 10;
+/// Bytes of the page's address, which each of its metrics gets.
+const PAGE_URL_BYTES_MAX: usize = 2 << 10;
 /// What the SDK writes where it does not know a page.
 const UNKNOWN: &str = "unknown";
 
@@ -54,7 +59,8 @@ pub fn adapt<'a>(request: &Request<'a>) -> Result<Admission<'a>, Refusal> {
     let rate = session.attributes.take("sample_rate").map_or(Scalar::Null, Scalar::Text);
     let rate = SampleRate::read(&rate)?;
     let beacon = context(request, app, meta.app.unwrap_or_default(), session, &mut admission);
-    let mut faro = Faro { builder: BeaconBuilder::new(beacon, app, rate), admission, page };
+    let mut faro =
+        Faro { builder: BeaconBuilder::new(beacon, app, rate), admission, page_url: page_url(page) };
     for event in events {
         faro.add_event(event);
     }
@@ -105,7 +111,7 @@ fn spans_of(traces: Option<wire::Traces<'_>>) -> Vec<Span<'_>> {
 struct Faro<'a> {
     builder: BeaconBuilder<'a>,
     admission: Admission<'a>,
-    page: Page<'a>,
+    page_url: Cow<'a, str>,
 }
 
 impl<'a> Faro<'a> {
@@ -173,6 +179,8 @@ impl<'a> Faro<'a> {
             return self.count(reason::INVALID_VALUE, 1);
         }
         if kind != "web-vitals" {
+            let left_out = context.keep_bytes(CONTEXT_BYTES_MAX / values.len());
+            self.admission.attributes_cut += (left_out * values.len()) as u64;
             for (name, value) in values {
                 let mut attributes = context.clone();
                 attributes.push("name", name);
@@ -198,7 +206,7 @@ impl<'a> Faro<'a> {
         if has_navigation && navigation != UNKNOWN {
             attributes.push_known("navigation", navigation);
         }
-        attributes.push_known("url", self.page.url.clone().or_empty());
+        attributes.push_known("url", self.page_url.clone());
         self.add(Cow::Borrowed("browser.web_vital"), &timestamp, value, attributes);
     }
 
@@ -255,6 +263,17 @@ fn is_fatal(exception: &Exception<'_>) -> bool {
         .or_else(|| said("fatal"))
         .or_else(|| said("handled").map(|handled| !handled))
         .unwrap_or_else(|| exception.kind.text().is_some_and(|kind| is_raised_by_engine(&kind)))
+}
+
+/// The page's address, as far as a route is made of it.
+fn page_url(page: Page<'_>) -> Cow<'_, str> {
+    match page.url.or_empty() {
+        Cow::Borrowed(url) => Cow::Borrowed(&url[..url.floor_char_boundary(PAGE_URL_BYTES_MAX)]),
+        Cow::Owned(mut url) => {
+            url.truncate(url.floor_char_boundary(PAGE_URL_BYTES_MAX));
+            Cow::Owned(url)
+        }
+    }
 }
 
 /// The end of a call, since its outcome was not known before. The SDK stamps its beginning.

@@ -150,6 +150,19 @@ impl<'a> Attributes<'a> {
         if self.0.is_empty() { self.0 = other.0 } else { self.0.extend(other.0) }
     }
 
+    /// Keeps the first that have so many bytes together; gives the number of the others.
+    pub fn keep_bytes(&mut self, mut bytes_max: usize) -> usize {
+        let fits = |(name, value): &(Cow<'a, str>, Cow<'a, str>)| {
+            let left = bytes_max.checked_sub(name.len() + value.len());
+            bytes_max = left.unwrap_or(bytes_max);
+            left.is_none()
+        };
+        let kept = self.0.iter().position(fits).unwrap_or(self.0.len());
+        let left_out = self.0.len() - kept;
+        self.0.truncate(kept);
+        left_out
+    }
+
     /// Keeps the attributes of which the closure says so.
     pub fn retain(&mut self, mut keep: impl FnMut(&str) -> bool) {
         self.0.retain(|(name, _)| keep(name));

@@ -55,6 +55,29 @@ fn uncaught_exceptions_are_told_by_flag_context_or_name() {
 }
 
 #[test]
+fn what_every_value_of_a_measurement_gets_is_bounded() {
+    let (apps, client) = (apps(), client());
+    let check = |values: usize, context_bytes: usize, expect_kept: bool| {
+        let values: serde_json::Map<_, _> = (0..values).map(|at| (format!("v{at}"), json!(1))).collect();
+        let body = json!({"meta": {"session": {"id": "s"}}, "measurements": [
+            {"type": "x", "values": values, "context": {"a": "b", "c": "d ".repeat(context_bytes / 2)}}]});
+        let body = body.to_string();
+        let admission =
+            adapt(&Request { write_key: Some("web-key"), ..request(body.as_bytes(), &apps, &client) })
+                .unwrap();
+        let events = &admission.admitted[0].beacon.events;
+        let kept = events.iter().filter(|event| event.attribute("c").is_some()).count();
+        assert_eq!(kept, if expect_kept { values.len() } else { 0 }, "{values:?}");
+        assert!(events.iter().all(|event| event.attribute("a") == Some("b")));
+        assert_eq!(admission.attributes_cut as usize, values.len() - kept);
+    };
+    check(1, 60_000, true);
+    check(10, 6_000, true);
+    check(10, 60_000, false);
+    check(500, 1_000, false);
+}
+
+#[test]
 fn each_signal_becomes_its_event_or_a_named_reason() {
     let check = |parts: serde_json::Value, expect: &str| assert_eq!(events(parts), expect);
     let at = "1970-01-01T00:00:01Z";
