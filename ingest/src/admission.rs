@@ -374,7 +374,7 @@ fn shortened<'a>(text: Cow<'a, str>, admission: &mut Admission<'_>) -> Cow<'a, s
 }
 
 /// An id within the bound of texts: a longer one is replaced by its hash, since two that are cut could meet. Empty
-/// where it is no id but a mail or network address.
+/// where it is no id but a mail or network address or a token.
 pub fn identifier(id: Cow<'_, str>) -> Cow<'_, str> {
     if id.len() > TEXT_BYTES_MAX {
         Cow::Owned(content_id("", id.as_bytes()))

@@ -26,15 +26,23 @@ const USER_AGENT_BEGIN: &str = "Mozilla/";
 const TOKEN_BEGIN: &str = "eyJ";
 /// Words before a token in a header.
 const TOKEN_SCHEMES: [&str; 2] = ["Bearer", "Basic"];
+/// Headers whose value goes on to the end of a text: `Token abc`, `a=1; b=2`.
+const HEADERS: [&str; 5] = ["authorization", "cookie", "cookies", "proxy-authorization", "set-cookie"];
+/// Around a value of several words.
+const QUOTES: [char; 3] = ['"', '\'', '`'];
 /// Between words. A URL has none of them.
 const BETWEEN_WORDS: [char; 5] = ['"', '\'', '`', '<', '>'];
 /// Between the parts of a word.
 const BETWEEN_PARTS: [char; 13] = [',', ';', '(', ')', '[', ']', '{', '}', '=', '&', '|', '/', '!'];
+/// Between the fields of a word: `name=value` and `user[name]=value` are one.
+const BETWEEN_FIELDS: [char; 10] = [',', ';', '(', ')', '{', '}', '&', '|', '/', '!'];
+/// Where a name has a part within it, `user[name]`, as it is and as a form writes it.
+const WITHIN_NAMES: [char; 3] = ['[', ']', '%'];
 /// Dots of an IPv4 address are three, those of a token two.
 const DOTS_OF_TOKEN: usize = 2;
 
 /// Names that identify a user, in lower case without `.`, `_`, `-` and spaces, sorted.
-const NAMES: [&str; 112] = [
+const NAMES: [&str; 116] = [
     "aaid",
     "accesstoken",
     "accountid",
@@ -145,8 +153,12 @@ const NAMES: [&str; 112] = [
     "userip",
     "username",
     "visitorid",
+    "xapikey",
+    "xauthtoken",
+    "xcsrftoken",
     "xforwardedfor",
     "xsrftoken",
+    "xxsrftoken",
 ];
 
 /// Beginnings of names that identify a user.
@@ -196,10 +208,49 @@ fn has_prefix(name: &str) -> bool {
     })
 }
 
-/// Whether a whole text, such as an id, is a mail or network address, or holds a URL or a user agent.
+/// The name at the end of what stands before a value within a text: `#token`, `callback?token`, `"token`.
+fn last_name(before: &str) -> &str {
+    let of_name = |c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '-') || WITHIN_NAMES.contains(&c);
+    let before = before.trim_end_matches(|c: char| !c.is_alphanumeric() && !WITHIN_NAMES.contains(&c));
+    before.rfind(|c| !of_name(c)).map_or(before, |at| {
+        let sign = before[at..].chars().next().map_or(0, char::len_utf8);
+        &before[at + sign..]
+    })
+}
+
+/// Whether the value that follows `before` within a text identifies a user, also as one of `user[name]`.
+fn introduces_identity(before: &str) -> bool {
+    let name = last_name(before);
+    let name = name.trim_matches(|c: char| !c.is_alphanumeric() && !WITHIN_NAMES.contains(&c));
+    names_identity(name)
+        || name.contains(WITHIN_NAMES)
+            && name.split(WITHIN_NAMES).any(|part| {
+                let part = part.strip_prefix("5B").or_else(|| part.strip_prefix("5b")).unwrap_or(part);
+                names_identity(part)
+            })
+}
+
+/// Whether `before` ends in the name of a header whose value goes on to the end of the text.
+fn introduces_header(before: &str) -> bool {
+    let name = last_name(before).trim_matches(|c: char| !c.is_alphanumeric());
+    if !name.ends_with(['n', 'N', 'e', 'E', 's', 'S']) {
+        return false;
+    }
+    let name = name.rsplit(['.', '[']).next().unwrap_or_default();
+    HEADERS.iter().any(|header| name.eq_ignore_ascii_case(header))
+}
+
+/// Whether a whole text, such as an id, is a mail or network address or a token, or holds a URL or a user agent.
 pub(super) fn is_identity(text: &str) -> bool {
     !is_plain(text)
-        && (is_mail(text) || is_address(text) || text.contains("://") || text.contains(USER_AGENT_BEGIN))
+        && (is_mail(text)
+            || is_address(text)
+            || token_at(text).is_some()
+            || text.contains("://")
+            || text.contains(USER_AGENT_BEGIN)
+            || TOKEN_SCHEMES.iter().any(|scheme| {
+                text.split_once(' ').is_some_and(|(first, _)| first.eq_ignore_ascii_case(scheme))
+            }))
 }
 
 /// A text without what identifies a user; the same text where there is nothing of the kind.
@@ -226,7 +277,7 @@ fn is_plain(text: &str) -> bool {
     let mut dots = 0;
     text.bytes().all(|byte| {
         dots += usize::from(byte == b'.');
-        !matches!(byte, b'@' | b'%' | b':' | b'?' | b'=' | b'/' | b' ' | b'"') && dots < DOTS_OF_TOKEN
+        !matches!(byte, b'@' | b'%' | b':' | b'?' | b'=' | b'/' | ..=b' ' | b'"') && dots < DOTS_OF_TOKEN
     })
 }
 
@@ -238,11 +289,22 @@ struct Cleaning<'t> {
     hides_next: bool,
     /// Whether the last word was such a name.
     named: bool,
+    /// Whether the last name was that of a header, whose value is the rest of the text.
+    is_header: bool,
+    /// Whether the rest of the text is hidden.
+    hides_rest: bool,
 }
 
 impl<'t> Cleaning<'t> {
     fn new(templates: &'t [Template]) -> Self {
-        Self { templates, clean: String::new(), hides_next: false, named: false }
+        Self {
+            templates,
+            clean: String::new(),
+            hides_next: false,
+            named: false,
+            is_header: false,
+            hides_rest: false,
+        }
     }
 
     fn text(mut self, text: &str) -> String {
@@ -254,9 +316,15 @@ impl<'t> Cleaning<'t> {
         let mut rest = text;
         while !rest.is_empty() {
             let between = |c: char| c.is_whitespace() || BETWEEN_WORDS.contains(&c);
-            let end = rest.find(between).unwrap_or(rest.len());
-            let (word, after) = rest.split_at(end);
+            let quote =
+                self.clean.chars().next_back().filter(|last| self.hides_next && QUOTES.contains(last));
+            // What is hidden goes on to where its quote ends.
+            let end = quote.map_or_else(|| rest.find(between), |quote| rest.find(quote));
+            let (word, after) = rest.split_at(end.unwrap_or(rest.len()));
             self.word(word);
+            if self.hides_rest {
+                return self.clean;
+            }
             let gap = after.chars().next().map_or(0, char::len_utf8);
             self.clean.push_str(&after[..gap]);
             rest = &after[gap..];
@@ -286,9 +354,11 @@ impl<'t> Cleaning<'t> {
         let name = said.trim_end_matches([':', '=']);
         let is_scheme = TOKEN_SCHEMES.iter().any(|scheme| name.eq_ignore_ascii_case(scheme));
         if std::mem::replace(&mut self.hides_next, is_scheme) {
+            self.hides_rest = self.is_header;
             return self.clean.push_str(HIDDEN);
         }
-        self.named = names_identity(name);
+        (self.named, self.is_header) = (introduces_identity(name), introduces_header(name));
+        self.named |= self.is_header;
         self.hides_next |= self.named && said.ends_with([':', '=']);
         self.content(word);
     }
@@ -320,40 +390,56 @@ impl<'t> Cleaning<'t> {
 
     /// The parts of a word that has no URL. Whether the last of them is a name whose value is to be hidden.
     fn parts(&mut self, word: &str) -> bool {
-        let mut rest = word;
+        let (mut at, mut field) = (0, 0);
         let (mut hidden, mut named) = (false, false);
-        while !rest.is_empty() {
-            let end = rest.find(BETWEEN_PARTS).unwrap_or(rest.len());
-            let (part, after) = rest.split_at(end);
-            named = after.starts_with('=') && names_identity(part);
+        while at < word.len() {
+            let end = word[at..].find(BETWEEN_PARTS).map_or(word.len(), |length| at + length);
+            let (part, after) = (&word[at..end], &word[end..]);
+            let before = &word[field..end];
+            let is_header = after.starts_with('=') && introduces_header(before);
+            named = is_header || after.starts_with('=') && introduces_identity(before);
             if !hidden {
-                self.part(part);
+                hidden = self.part(part, &word[field..at]);
             }
             let Some(sign) = after.chars().next() else { break };
+            at = end + sign.len_utf8();
+            if BETWEEN_FIELDS.contains(&sign) {
+                field = at;
+            }
             if matches!(sign, '&' | ';' | ',') {
                 hidden = false;
+            }
+            if self.hides_rest {
+                break;
             }
             if !hidden {
                 self.clean.push(sign);
             }
             if named && after.len() > 1 && !hidden {
                 self.clean.push_str(HIDDEN);
-                hidden = true;
+                (hidden, self.hides_rest) = (true, is_header);
             }
-            rest = &after[sign.len_utf8()..];
         }
         named
     }
 
-    fn part(&mut self, part: &str) {
-        let value = part.split_once(':').filter(|(name, value)| !value.is_empty() && names_identity(name));
-        if let Some((name, _)) = value {
-            self.clean.push_str(name);
-            self.clean.push(':');
+    /// A part, and what stands before it in its field. Whether the parts behind it are hidden with it.
+    fn part(&mut self, part: &str, before: &str) -> bool {
+        let name_end = part.find(':').filter(|at| at + 1 < part.len());
+        let name = name_end.map_or("", |at| &part[..at]);
+        let is_name_before = name.is_empty() && before.ends_with(']');
+        let name = if is_name_before { before } else { name };
+        let is_header = introduces_header(name);
+        if let Some(at) = name_end.filter(|_| is_header || introduces_identity(name)) {
+            self.clean.push_str(&part[..=at]);
             self.clean.push_str(HIDDEN);
-        } else if is_address(part) {
+            self.hides_rest = is_header;
+            return is_header;
+        }
+        if is_address(part) {
             self.clean.push_str(ADDRESS);
-        } else if is_token(part) {
+        } else if let Some(at) = token_at(part) {
+            self.clean.push_str(&part[..at]);
             self.clean.push_str(TOKEN);
         } else if let Some(before) = before_mail(part) {
             self.clean.push_str(before);
@@ -361,6 +447,7 @@ impl<'t> Cleaning<'t> {
         } else {
             self.clean.push_str(part);
         }
+        false
     }
 }
 
@@ -401,8 +488,12 @@ fn is_address(text: &str) -> bool {
         && host.parse::<Ipv6Addr>().is_ok()
 }
 
-fn is_token(text: &str) -> bool {
-    text.starts_with(TOKEN_BEGIN) && text.bytes().filter(|byte| *byte == b'.').count() == DOTS_OF_TOKEN
+/// Where a JSON Web Token begins, to the end of a part.
+fn token_at(part: &str) -> Option<usize> {
+    let at = part.find(TOKEN_BEGIN)?;
+    let is_begin = !part[..at].ends_with(char::is_alphanumeric);
+    let dots = part[at..].bytes().filter(|byte| *byte == b'.').count();
+    (is_begin && dots >= DOTS_OF_TOKEN).then_some(at)
 }
 
 #[cfg(test)]

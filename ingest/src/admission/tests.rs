@@ -9,6 +9,13 @@ fn long_ids_do_not_meet() {
 }
 
 #[test]
+fn a_token_is_no_id() {
+    assert_eq!(identifier(Cow::Borrowed("eyJhbGciOi.eyJzdWIiOi.c2ln")), "");
+    assert_eq!(identifier(Cow::Borrowed("Bearer abc")), "");
+    assert_eq!(identifier(Cow::Borrowed("s-81f0c2d4")), "s-81f0c2d4");
+}
+
+#[test]
 fn the_same_body_of_another_session_is_another_beacon() {
     assert_eq!(content_id("a", b"body"), content_id("a", b"body"));
     assert_ne!(content_id("a", b"body"), content_id("b", b"body"));

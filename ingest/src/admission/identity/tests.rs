@@ -73,6 +73,9 @@ fn what_identifies_nobody_stays_as_it_is() {
         "x ? y : z",
         "1.2.3",
         "300.1.2.3",
+        "items[0]=1",
+        "No cookie found: try again",
+        "100%25=1",
     ] {
         assert_eq!(clean(text), text);
     }
@@ -92,7 +95,27 @@ fn what_identifies_a_user_is_replaced() {
     check("fe80::1%eth0", ":address");
     check("eyJhbGciOi.eyJzdWIiOi.c2ln", ":token");
     check("Bearer abc.def", "Bearer :hidden");
-    check("got Authorization: Basic dTpw", "got Authorization: :hidden :hidden");
+    check("got Authorization: Basic dTpw", "got Authorization: :hidden");
+    check("https://h/cb #access_token=ya29.x&state=1", "/cb #access_token=:hidden&state=1");
+    check("callback#access_token=ya29", "callback#access_token=:hidden");
+    check("user[password]=hunter2&n=1", "user[password]=:hidden&n=1");
+    check("form[user][0]=me", "form[user][0]=:hidden");
+    check("password[]=hunter2", "password[]=:hidden");
+    check("form%5Bpassword%5D=hunter2", "form%5Bpassword%5D=:hidden");
+    check("{user[password]:hunter2}", "{user[password]::hidden}");
+    check("user[password]: hunter2", "user[password]: :hidden");
+    check("a=1&password=\"hunter2\"", "a=1&password=\":hidden\"");
+    check("password: \"correct horse\", n: 1", "password: \":hidden\", n: 1");
+    check("Authorization: Token 0123 n", "Authorization: :hidden");
+    check("{\"authorization\":\"ApiKey 0123\"}", "{\"authorization\":\":hidden");
+    check("authorization=Token 0123", "authorization=:hidden");
+    check("Cookie: a=1; session=xyz", "Cookie: :hidden");
+    check("cookie:a=1; session=xyz", "cookie::hidden");
+    check("document.cookie = \"a=1; session=xyz\"", "document.cookie = \":hidden");
+    check("req.headers[set-cookie]=a=1;session=xyz", "req.headers[set-cookie]=:hidden");
+    check("X-Api-Key: 0123", "X-Api-Key: :hidden");
+    check("Bearer\tabc", "Bearer\t:hidden");
+    check("#eyJhbGciOi.eyJzdWIiOi.c2ln", "#:token");
     check("password=hunter2&next=1;x", "password=:hidden&next=1;x");
     check("failed {\"userId\":\"u-17\",\"n\":1}", "failed {\"userId\":\":hidden\",\"n\":1}");
     check("email: me", "email: :hidden");
@@ -125,6 +148,10 @@ fn whole_ids_are_known() {
         ("me%40school.example", true),
         ("203.0.113.7", true),
         ("2001:db8::17", true),
+        ("eyJhbGciOi.eyJzdWIiOi.c2ln", true),
+        ("id-eyJhbGciOi.eyJzdWIiOi.c2ln", true),
+        ("Bearer abc", true),
+        ("Basically", false),
         ("s-81f0c2d4", false),
         ("69e87eb6-cb01-4380-bfc2-65af9be09929", false),
         ("b353fcee-2846-4d67-a613-f85485c4777a-toxrv6", false),

@@ -112,6 +112,11 @@ fn attributes() -> Vec<(&'static str, &'static str)> {
         ("note", MESSAGE),
         ("jwt", "eyJzcTd4.eyJzcTd4.zq7xsignature"),
         ("credential", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ6cTd4In0.zq7xsignature"),
+        ("part", "https://app.example/lectures/42 #access_token=zq7xtoken"),
+        ("form", "user[password]=zq7xpassword&form%5Bpin%5D=zq7xpin"),
+        ("header", "got Authorization: Token zq7xtoken"),
+        ("headers", "{\"Authorization\": \"ApiKey zq7xkey of zq7x\"}"),
+        ("sent", "Cookie: a=1; theme=zq7xcookie"),
         ("value.of.it", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ6cTd4In0.zq7xsignature"),
         ("zq7xmail@school.example", "1"),
     ]
@@ -235,6 +240,7 @@ fn web_vitals() -> Value {
         {"name": "LCP", "value": 1200, "rating": "good", "id": "v6-planted", "navigationURL": URL, "navigationType": MESSAGE,
          "entries": [{"url": URL}], "attribution": {"url": URL, "target": "zq7x"}},
         {"name": "CLS", "value": 0.1, "id": "zq7xmail@school.example", "rating": USER_AGENT},
+        {"name": "INP", "value": 5, "id": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ6cTd4In0.zq7xsignature"},
     ])
 }
 
