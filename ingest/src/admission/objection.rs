@@ -7,12 +7,14 @@
 use std::borrow::Cow;
 
 use schema::beacon::Beacon;
-use schema::definition::Objection;
+use schema::definition::{AppFile, Objection};
 
 use super::{Admission, Admitted, Request, content_id, reason};
 
 /// Attribute that names another session.
 const SESSION: &str = "session";
+/// Attributes by which events refer to each other: an attempt, a page, a metric of it.
+const LINKS: [&str; 3] = ["attempt", "id", "navigation"];
 
 /// What a user objects to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -52,7 +54,7 @@ pub(crate) fn honour(request: &Request<'_>, admission: &mut Admission<'_>) {
             Objection::Ignore => {}
             Objection::Anonymous => {
                 admission.sessions_dropped += 1;
-                make_anonymous(admitted);
+                make_anonymous(admitted, app, request.arrival);
             }
             Objection::Drop => {
                 let reason =
@@ -66,17 +68,21 @@ pub(crate) fn honour(request: &Request<'_>, admission: &mut Admission<'_>) {
     }
 }
 
-fn make_anonymous(admitted: &mut Admitted<'_>) {
+/// What refers to something is replaced by a hash that only this request has, so that its events still meet, and no other's.
+fn make_anonymous(admitted: &mut Admitted<'_>, app: &AppFile, arrival: u64) {
     let beacon = &mut admitted.beacon;
-    if !beacon.session.is_empty() {
-        admitted.kafka_key = beacon.id.clone();
-    }
+    let salt = arrival.to_string();
+    beacon.id = Cow::Owned(content_id(&salt, beacon.id.as_bytes()));
+    admitted.kafka_key = beacon.id.clone();
     beacon.sequence = None;
     for said in [&mut beacon.session, &mut beacon.segment, &mut beacon.country] {
         *said = Cow::Borrowed("");
     }
     for event in &mut beacon.events {
-        event.attributes.retain(|(name, _)| name != SESSION);
+        event.attributes.retain(|(name, _)| name != SESSION && app.segment.as_deref() != Some(name));
+        for (_, value) in event.attributes.iter_mut().filter(|(name, _)| LINKS.contains(&name.as_ref())) {
+            *value = Cow::Owned(content_id(&salt, value.as_bytes()));
+        }
     }
 }
 
@@ -113,9 +119,12 @@ fn emptied<'a>(beacon: &Beacon<'a>, id: String, reason: &'static str) -> Beacon<
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::adapter::Format;
     use crate::adapter::fixture::{client, request};
+    use crate::admission::Notation;
     use crate::apps::Apps;
 
     const BODY: &[u8] = br#"{"key":"k","id":"b-7","session":"s-7","sequence":4,"release":"7.1","segment":"gold","events":[
@@ -167,6 +176,80 @@ mod tests {
             admitted("do_not_track: drop\nglobal_privacy_control: anonymous\n", true, true),
             dropped("do_not_track")
         );
+    }
+
+    /// Texts of an anonymous request by which it could be known again, and those of its events' attributes of a name.
+    fn texts_of(
+        format: Format,
+        body: &str,
+        arrival: u64,
+    ) -> (BTreeSet<String>, impl Fn(&str) -> Vec<String> + use<>) {
+        let app = "app: a\nkeys: [k]\nsegment: plan\ndo_not_track: anonymous\n";
+        let apps = Apps::new(vec![("a.yaml".into(), serde_yaml_ng::from_str(app).unwrap())]).unwrap();
+        let client = client();
+        let objections = Objections { do_not_track: true, global_privacy_control: false };
+        let request = Request {
+            write_key: Some("k"),
+            objections,
+            country: "GH",
+            arrival,
+            notation: if format == Format::Boomerang { Notation::Form } else { Notation::Json },
+            ..request(body.as_bytes(), &apps, &client)
+        };
+        let admission = format.adapt(&request).unwrap();
+        let (mut texts, mut attributes) = (BTreeSet::new(), Vec::new());
+        for Admitted { beacon, kafka_key } in &admission.admitted {
+            assert!(!beacon.events.is_empty());
+            texts.extend(
+                [&beacon.id, &beacon.session, &beacon.segment, &beacon.country, kafka_key]
+                    .map(|text| text.to_string()),
+            );
+            for (name, value) in beacon.events.iter().flat_map(|event| &event.attributes) {
+                if !["name", "route", "type", "journey", "outcome", "rating"].contains(&name.as_ref()) {
+                    texts.insert(value.to_string());
+                }
+                attributes.push((name.to_string(), value.to_string()));
+            }
+        }
+        texts.remove("");
+        let of_name = move |name: &str| {
+            attributes.iter().filter(|(known, _)| known == name).map(|(_, value)| value.clone()).collect()
+        };
+        (texts, of_name)
+    }
+
+    #[test]
+    fn two_anonymous_beacons_of_a_page_share_nothing() {
+        let native = r##"{"id":"s-7-#","session":"s-7","sequence":7,"events":[
+            {"name":"journey.start","attributes":{"journey":"pay","attempt":"a-7","plan":"gold"}},
+            {"name":"journey.end","attributes":{"journey":"pay","attempt":"a-7","outcome":"success"}}]}"##;
+        let boomerang = "rt.si=s-7&pid=p-7&n=#&u=/a&rt.start=navigation&t_done=7&pt.lcp=5&rt.end=1000";
+        let vitals = r##"[{"name":"LCP","value":#,"id":"v-7"},{"name":"CLS","value":0.1,"id":"v-8"}]"##;
+        let faro = r##"{"meta":{"session":{"id":"s-7"}},
+            "events":[{"name":"faro.performance.navigation","timestamp":"2026-11-23T03:47:05.591Z",
+                "attributes":{"name":"https://h/a","duration":"#","faroNavigationId":"n-7"}}],
+            "measurements":[{"type":"web-vitals","values":{"lcp":12},"timestamp":"2026-11-23T03:47:05.591Z",
+                "context":{"id":"v-7","navigation_entry_id":"n-7"}}]}"##;
+        for (format, body) in [
+            (Format::Native, native),
+            (Format::Boomerang, boomerang),
+            (Format::WebVitals, vitals),
+            (Format::Faro, faro),
+        ] {
+            for (first, second) in [("1", "2"), ("1", "1")] {
+                let (one, of_one) = texts_of(format, &body.replace('#', first), 7);
+                let (other, _) = texts_of(format, &body.replace('#', second), 8);
+                assert!(!one.is_empty() && one.is_disjoint(&other), "{format:?}: {one:?} and {other:?}");
+                assert!(
+                    one.iter().chain(&other).all(|text| !text.contains("-7") && text != "gold"),
+                    "{one:?}"
+                );
+                let attempts = of_one("attempt");
+                assert!(attempts.iter().all(|attempt| *attempt == attempts[0]), "{attempts:?}");
+                let pages = of_one("navigation");
+                assert!(pages.iter().all(|page| of_one("id").contains(page)), "{pages:?}");
+            }
+        }
     }
 
     #[test]
