@@ -1,7 +1,9 @@
 //! boomerang: `POST /beacon` with a form, or `GET /beacon?…` as an image.
 //! <https://akamai.github.io/boomerang/oss/>
 //!
-//! Later beacons of a page repeat its load, which counts in the page's first beacon only. A timer that the page started
+//! A page's load counts once: the beacon that tells of it has an id made of the page's, so that a beacon that tells of it
+//! again is its duplicate. It need not be the page's first, which may tell of a call or be `early`; what an early beacon has,
+//! the load's has too, so nothing is taken of it. The beacon of a page that is left repeats the load as well. A timer that the page started
 //! and named (`xhr.pg`) is a journey of that name. Layout shift and interaction to next paint grow for as long as the page
 //! is open, so they are taken from the beacon that the page sends when it is left, as the web-vitals library does:
 //! an earlier value would have been counted before the last one came. All vitals of a page have its id.
@@ -11,7 +13,7 @@ use std::borrow::Cow;
 use crate::admission::attributes::Attributes;
 use crate::admission::scalar::Scalar;
 use crate::admission::{
-    Admission, BeaconBuilder, Draft, Request, SampleRate, Stamp, cut, identifier, reason,
+    Admission, BeaconBuilder, Draft, Request, SampleRate, Stamp, content_id, cut, identifier, reason,
 };
 use crate::refusal::Refusal;
 
@@ -87,6 +89,16 @@ impl<'a> Wire<'a> {
     fn is_first_of_page(&self) -> bool {
         matches!(self.number.as_ref(), "" | "1")
     }
+
+    /// Whether it is about the page as it was loaded, and not about something in it.
+    fn is_of_page(&self) -> bool {
+        self.initiator.is_empty() && self.start != "manual" || self.initiator == "spa_hard"
+    }
+
+    /// Whether it tells of the page's load as the beacon that was sent for it.
+    fn is_load(&self) -> bool {
+        self.is_of_page() && self.done != Scalar::Null && !self.quits && !self.early && !self.aborted
+    }
 }
 
 /// Turns a beacon's parameters, from the body or the query, into a beacon.
@@ -106,7 +118,11 @@ pub fn adapt<'a>(request: &Request<'a>) -> Result<Admission<'a>, Refusal> {
         wire.session.clone()
     };
     beacon.session = identifier(session);
-    beacon.id = request.beacon_id(None, &beacon.session);
+    beacon.id = if wire.is_load() && !wire.page.is_empty() {
+        content_id(&beacon.session, format!("load\0{}", wire.page).as_bytes()).into()
+    } else {
+        request.beacon_id(None, &beacon.session)
+    };
     if !wire.connection.is_empty() {
         beacon.connection = cut(wire.connection.clone(), &mut admission);
     }
@@ -130,9 +146,12 @@ struct Page<'a> {
 impl<'a> Page<'a> {
     /// What the beacon was sent for.
     fn add_event(&mut self) {
+        if self.wire.early {
+            return;
+        }
         if self.wire.quits {
             self.add("page.hidden", None, Scalar::Null, &[]);
-            if self.wire.done != Scalar::Null && !self.wire.is_first_of_page() {
+            if self.wire.done != Scalar::Null && !self.wire.is_first_of_page() && !self.wire.aborted {
                 self.builder.reject(reason::REPEATED_PAGE_LOAD, 1);
             }
             return;
@@ -181,11 +200,13 @@ impl<'a> Page<'a> {
     }
 
     fn add_page_load(&mut self) {
-        if !self.wire.is_first_of_page() {
-            if self.wire.done != Scalar::Null {
-                self.builder.reject(reason::REPEATED_PAGE_LOAD, 1);
-            }
-        } else if self.wire.done != Scalar::Null && !self.wire.early && !self.wire.aborted {
+        if !self.wire.is_load() {
+            return;
+        }
+        // Of a page without an id nobody could tell that a later beacon repeats its load.
+        if self.wire.page.is_empty() && !self.wire.is_first_of_page() {
+            self.builder.reject(reason::REPEATED_PAGE_LOAD, 1);
+        } else {
             let attributes = [("type", "navigate".into()), ("id", self.wire.page.clone())];
             let (ended, done) = (Some(self.wire.ended.clone()), self.wire.done.clone());
             self.add("browser.navigation", ended, done, &attributes);
@@ -206,8 +227,10 @@ impl<'a> Page<'a> {
     }
 
     fn add_vitals(&mut self) {
-        let loaded = self.wire.initiator.is_empty() || self.wire.initiator == "spa_hard";
-        let loaded = loaded && self.wire.is_first_of_page() && self.wire.start != "manual";
+        if self.wire.early {
+            return;
+        }
+        let loaded = self.wire.is_load() || self.wire.is_of_page() && self.wire.is_first_of_page();
         let ended = self.wire.ended.clone();
         if loaded {
             let first_byte = std::mem::take(&mut self.wire.first_byte);

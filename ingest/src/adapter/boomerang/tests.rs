@@ -35,26 +35,49 @@ fn recorded_requests() {
 }
 
 #[test]
-fn a_load_counts_in_the_first_beacon_of_its_page() {
+fn a_load_counts_in_the_beacon_that_was_sent_for_it() {
     let check = |form: &str, expect: &[&str]| assert_eq!(events(form), expect, "{form}");
     let load = "1000 browser.navigation = 7 [AsSent] id=\"p\" route=\"/a\" type=\"navigate\"";
     check("rt.start=navigation&t_done=7&rt.end=1000&pid=p&n=1&u=https://h/a?x=1", &[load]);
     check("rt.start=navigation&t_done=7&rt.end=1000&pid=p&u=https://h/a", &[load]);
-    check(
-        "rt.start=navigation&t_done=7&rt.end=1000&pid=p&n=2&u=https://h/a",
-        &["rejected repeated_page_load 1"],
-    );
-    check("rt.start=navigation&t_done=7&rt.end=1000&pid=p&n=1&early=1", &[]);
+    // A call or an early beacon came before.
+    check("rt.start=navigation&t_done=7&rt.end=1000&pid=p&n=2&u=https://h/a", &[load]);
+    check("rt.start=navigation&t_done=7&rt.end=1000&pid=p&n=1&early=1&t_resp=3&pt.lcp=5", &[]);
+    check("http.initiator=spa&pid=p&n=1&early=1", &[]);
+    check("rt.start=navigation&t_done=7&rt.end=1000&n=2&u=https://h/a", &["rejected repeated_page_load 1"]);
     check(
         "t_done=7&rt.end=1000&pid=p&n=2&rt.quit=",
         &["1795405700000 page.hidden [Received]", "rejected repeated_page_load 1"],
     );
     check("t_done=7&rt.end=1000&pid=p&n=1&rt.quit=&rt.abld=", &["1795405700000 page.hidden [Received]"]);
+    check("t_done=7&rt.end=1000&pid=p&n=2&rt.quit=&rt.abld=", &["1795405700000 page.hidden [Received]"]);
     check("http.initiator=spa_hard&t_done=7&rt.end=1000&pid=p&n=1&u=https://h/a", &[load]);
     check(
         "http.initiator=spa&t_done=7&rt.end=1000&pid=p&n=5&u=https://h/a",
         &["1000 browser.navigation = 7 [AsSent] route=\"/a\" type=\"soft\""],
     );
+}
+
+#[test]
+fn beacons_of_one_load_are_duplicates() {
+    let id = |form: &str| {
+        let (apps, client) = (apps(), client());
+        let request = Request { write_key: Some("web-key"), ..request(form.as_bytes(), &apps, &client) };
+        adapt(&request).unwrap().admitted[0].beacon.id.to_string()
+    };
+    let load = id("rt.si=s&rt.start=navigation&t_done=7&rt.end=1000&pid=p&n=2");
+    assert_eq!(id("rt.si=s&rt.start=navigation&t_done=8&rt.end=1001&pid=p&n=3"), load);
+    assert_eq!(id("n=3&pid=p&http.initiator=spa_hard&t_done=8&rt.si=s"), load);
+    for other in [
+        "rt.si=s&rt.start=navigation&t_done=7&rt.end=1000&pid=q&n=2",
+        "rt.si=t&rt.start=navigation&t_done=7&rt.end=1000&pid=p&n=2",
+        "rt.si=s&rt.start=navigation&t_done=7&rt.end=1000&pid=p&n=1&early=1",
+        "rt.si=s&t_done=7&rt.end=1000&pid=p&n=3&rt.quit=",
+        "rt.si=s&http.initiator=spa&t_done=7&rt.end=1000&pid=p&n=3",
+        "rt.si=s&http.initiator=xhr&t_done=7&rt.end=1000&pid=p&n=1",
+    ] {
+        assert_ne!(id(other), load, "{other}");
+    }
 }
 
 #[test]
