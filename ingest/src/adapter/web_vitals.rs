@@ -100,8 +100,8 @@ fn beacon_id(request: &Request<'_>, metric: &Metric<'_>, at: usize) -> String {
     .join("\u{0}");
     let id = part(&metric.id);
     if id.is_empty() {
-        // Without an id equal metrics of several pages are not repeats: only the same request is.
-        return content_id(&content_id("", request.body), format!("{at}\u{0}{content}").as_bytes());
+        // Without an id equal metrics of several pages are no repeats of one: many pages have the same values.
+        return content_id(&request.arrival.to_string(), format!("{at}\u{0}{content}").as_bytes());
     }
     content_id(&id, content.as_bytes())
 }

@@ -41,6 +41,25 @@ fn values_of_one_metric_meet_in_one_partition_and_repeats_are_known() {
 }
 
 #[test]
+fn equal_metrics_of_two_users_are_no_repeats() {
+    let (apps, client) = (apps(), client());
+    let id = |body: &str, session, arrival| {
+        let request = Request {
+            write_key: Some("web-key"),
+            session,
+            arrival,
+            ..request(body.as_bytes(), &apps, &client)
+        };
+        adapt(&request).unwrap().admitted[0].beacon.id.to_string()
+    };
+    let nameless = r#"{"name":"CLS","value":0}"#;
+    assert_ne!(id(nameless, None, 7), id(nameless, None, 8));
+    assert_eq!(id(nameless, Some("s-1"), 7), id(nameless, Some("s-1"), 8));
+    let named = r#"{"name":"CLS","value":0,"id":"v1"}"#;
+    assert_eq!(id(named, None, 7), id(named, None, 8));
+}
+
+#[test]
 fn a_session_in_the_query_makes_one_beacon() {
     let body = r#"[{"name":"lcp","value":1,"id":"a"},{"name":"CLS","value":0.1,"id":"b"}]"#;
     let text = adapt_text(body, Some("s-1")).unwrap();
