@@ -23,10 +23,9 @@ pub struct Attributes<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
 enum Holds {
     /// Who or where the user is, their browser in full, or what they typed: dropped.
     Identity,
-    /// A URL or path: becomes `route`.
-    Address,
-    /// A route already.
-    Route,
+    /// A route, URL or path: the one of the highest rank becomes `route`. A route comes first, then the event's own
+    /// address, then that of the page where it happened.
+    Address(u8),
     /// Free text.
     Message,
     /// The session that an event happened in: an id, never cut.
@@ -39,21 +38,21 @@ enum Holds {
 const NAMES: [(&str, Holds); 17] = [
     ("error.message", Holds::Message),
     ("exception.message", Holds::Message),
-    ("href", Holds::Address),
-    ("http.route", Holds::Route),
-    ("http.target", Holds::Address),
-    ("http.url", Holds::Address),
-    ("location", Holds::Address),
+    ("href", Holds::Address(0)),
+    ("http.route", Holds::Address(11)),
+    ("http.target", Holds::Address(7)),
+    ("http.url", Holds::Address(9)),
+    ("location", Holds::Address(1)),
     ("message", Holds::Message),
-    ("page.path", Holds::Address),
-    ("page.url", Holds::Address),
-    ("page_url", Holds::Address),
-    ("path", Holds::Address),
-    ("route", Holds::Route),
+    ("page.path", Holds::Address(2)),
+    ("page.url", Holds::Address(4)),
+    ("page_url", Holds::Address(3)),
+    ("path", Holds::Address(5)),
+    ("route", Holds::Address(12)),
     ("session", Holds::Session),
-    ("url", Holds::Address),
-    ("url.full", Holds::Address),
-    ("url.path", Holds::Address),
+    ("url", Holds::Address(8)),
+    ("url.full", Holds::Address(10)),
+    ("url.path", Holds::Address(6)),
 ];
 
 /// Names of the glossary of events, which an app's list need not have; sorted. Free text is not among them.
@@ -79,6 +78,9 @@ const GLOSSARY: [&str; 20] = [
     "step",
     "type",
 ];
+
+/// Name of the route that an address becomes.
+const ROUTE: &str = "route";
 
 /// For each first byte, the lengths of [`NAMES`] that begin with it, as bits: most names of events are none of them,
 /// and are told by this alone.
@@ -174,23 +176,21 @@ impl<'a> Attributes<'a> {
         app: &AppFile,
         admission: &mut Admission<'_>,
     ) -> Vec<(Cow<'a, str>, Cow<'a, str>)> {
-        let sent = self.0.len();
-        if sent > ATTRIBUTES_MAX {
-            admission.attributes_cut += (sent - ATTRIBUTES_MAX) as u64;
-            self.0.truncate(ATTRIBUTES_MAX);
+        if self.0.len() > ATTRIBUTES_MAX {
+            self.cut(app, admission);
         }
-        let has_route = self.0.iter().any(|(name, _)| name == "route" || name == "http.route");
+        let mut address: Option<(u8, Cow<'a, str>)> = None;
         self.0.retain_mut(|(name, value)| {
             let kept = match holds(name) {
                 Holds::Identity => {
                     admission.identities_dropped += 1;
                     false
                 }
-                Holds::Address if has_route => false,
-                Holds::Address | Holds::Route => {
-                    *name = Cow::Borrowed("route");
-                    *value = Cow::Owned(route_of(value, &app.routes));
-                    true
+                Holds::Address(rank) => {
+                    if address.as_ref().is_none_or(|(known, _)| *known <= rank) {
+                        address = Some((rank, std::mem::take(value)));
+                    }
+                    return false;
                 }
                 Holds::Message => {
                     *value = cleaned(std::mem::take(value), &app.routes);
@@ -229,7 +229,42 @@ impl<'a> Attributes<'a> {
             }
             same
         });
+        if let Some((_, address)) = address {
+            let route = shortened(Cow::Owned(route_of(&address, &app.routes)), admission);
+            let place = self.0.partition_point(|(name, _)| name.as_ref() < ROUTE);
+            self.0.insert(place, (Cow::Borrowed(ROUTE), route));
+        }
         self.0
+    }
+
+    /// No more than an event may have: what is not kept anyway takes no place, and what the glossary has comes before the rest.
+    fn cut(&mut self, app: &AppFile, admission: &mut Admission<'_>) {
+        self.0.retain(|(name, _)| match holds(name) {
+            Holds::Identity => {
+                admission.identities_dropped += 1;
+                false
+            }
+            Holds::Address(_) => true,
+            Holds::Message | Holds::Session | Holds::Other => {
+                let is_allowed = is_allowed(name, app);
+                admission.attributes_not_allowed += u64::from(!is_allowed);
+                is_allowed
+            }
+        });
+        let is_known = |name: &str| {
+            matches!(holds(name), Holds::Address(_))
+                || GLOSSARY.binary_search(&name).is_ok()
+                || app.segment.as_deref() == Some(name)
+        };
+        let known = self.0.iter().filter(|(name, _)| is_known(name)).count();
+        admission.attributes_cut += self.0.len().saturating_sub(ATTRIBUTES_MAX) as u64;
+        let (mut of_known, mut of_others) = (ATTRIBUTES_MAX, ATTRIBUTES_MAX.saturating_sub(known));
+        self.0.retain(|(name, _)| {
+            let room = if is_known(name) { &mut of_known } else { &mut of_others };
+            let has_room = *room > 0;
+            *room = room.saturating_sub(1);
+            has_room
+        });
     }
 }
 
@@ -319,7 +354,39 @@ mod tests {
         check(r#"{"url.full":"https://h/lectures/intro?u=1"}"#, &[("route", "/lectures/:lecture")]);
         check(r#"{"http.url":"https://h/u/12345678/x"}"#, &[("route", "/u/:id/x")]);
         check(r#"{"url":"/ignored","route":"/lectures/7"}"#, &[("route", "/lectures/:lecture")]);
-        check(r#"{"referrer":"https://h/a?token=1#x"}"#, &[("referrer", "/a")]);
+        check(r#"{"from":"https://h/a?token=1#x"}"#, &[("from", "/a")]);
+    }
+
+    #[test]
+    fn of_several_addresses_the_event_s_own_counts_in_any_order() {
+        let by_rank = [
+            "route",
+            "http.route",
+            "url.full",
+            "http.url",
+            "url",
+            "http.target",
+            "url.path",
+            "path",
+            "page.url",
+            "page_url",
+            "page.path",
+            "location",
+            "href",
+        ];
+        assert_eq!(
+            NAMES.iter().filter(|(_, holds)| matches!(holds, Holds::Address(_))).count(),
+            by_rank.len()
+        );
+        for pair in by_rank.windows(2) {
+            let [own, page] = pair else { unreachable!() };
+            check(&format!("{{\"{own}\":\"/own\",\"{page}\":\"/page\"}}"), &[("route", "/own")]);
+            check(&format!("{{\"{page}\":\"/page\",\"{own}\":\"/own\"}}"), &[("route", "/own")]);
+        }
+        check(
+            r#"{"url":"/a","z":"1","page.url":"/b","url":"/c","a":"1"}"#,
+            &[("a", "1"), ("route", "/c"), ("z", "1")],
+        );
     }
 
     #[test]
@@ -367,6 +434,23 @@ mod tests {
         assert_eq!((kept.len(), admission.attributes_cut), (ATTRIBUTES_MAX, 0));
         let (kept, admission) = admit(&many(ATTRIBUTES_MAX + 3));
         assert_eq!((kept.len(), admission.attributes_cut), (ATTRIBUTES_MAX, 3));
+        // What has a meaning stays, wherever it stands, and what is dropped anyway takes no place.
+        let crowded = many(ATTRIBUTES_MAX).replace('}', r#","email":"x","name":"n","grade":"g","url":"/a"}"#);
+        let (kept, admission) = admit(&crowded);
+        assert_eq!(kept.len(), ATTRIBUTES_MAX);
+        assert_eq!((admission.attributes_cut, admission.identities_dropped), (3, 1));
+        for known in ["name", "grade", "route", "a028"] {
+            assert!(kept.iter().any(|(name, _)| name == known), "{known}");
+        }
+        let (kept, admission) = admit_to(&format!("{APP}attributes: [a031]\n"), &crowded);
+        assert_eq!(
+            kept.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(),
+            ["a031", "grade", "name", "route"]
+        );
+        assert_eq!((admission.attributes_cut, admission.attributes_not_allowed), (0, 31));
+        let identities: Vec<_> = (0..ATTRIBUTES_MAX).map(|at| format!("\"user.{at}\":1")).collect();
+        let (kept, admission) = admit(&format!("{{{},\"a\":1}}", identities.join(",")));
+        assert_eq!((kept.len(), admission.attributes_cut), (1, 0));
         let (kept, admission) = admit(&format!("{{\"a\":\"{}\"}}", "x".repeat(TEXT_BYTES_MAX)));
         assert_eq!((kept[0].1.len(), admission.texts_cut), (TEXT_BYTES_MAX, 0));
         let (kept, admission) = admit(&format!("{{\"a\":\"{}\"}}", "x".repeat(TEXT_BYTES_MAX + 1)));
