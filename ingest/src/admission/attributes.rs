@@ -10,7 +10,7 @@ use schema::definition::AppFile;
 use schema::route::route_of;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
-use super::identity::{cleaned, is_clean, is_only_removed, names_identity};
+use super::identity::{cleaned, is_clean, is_only_removed, names_identity, names_stack};
 use super::scalar::Scalar;
 use super::{Admission, identifier, shortened};
 
@@ -21,7 +21,7 @@ pub struct Attributes<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
 /// What an attribute's name says that it holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Holds {
-    /// Who or where the user is, their browser in full, or what they typed: dropped.
+    /// Who or where the user is, their browser in full, what they typed, or a stack trace: dropped.
     Identity,
     /// A route, URL or path: the one of the highest rank becomes `route`. A route comes first, then the event's own
     /// address, then that of the page where it happened.
@@ -104,7 +104,7 @@ fn holds(name: &str) -> Holds {
     if may_be_known && let Ok(at) = NAMES.binary_search_by(|(known, _)| (*known).cmp(name)) {
         return NAMES[at].1;
     }
-    if names_identity(name) { Holds::Identity } else { Holds::Other }
+    if names_identity(name) || names_stack(name) { Holds::Identity } else { Holds::Other }
 }
 
 /// Whether the app keeps attributes of this name.
@@ -396,6 +396,11 @@ mod tests {
                 "url.query":"q=1","user_agent.original":"Mozilla","session.id":"s","grade":"jhs2","at":"3 @ x.y",
                 "peer":"10.0.0.1","agent":"Mozilla/5.0 (X11)","a@b.example":"1","session":"a@b.example"}"#,
             &[("at", "3 @ x.y"), ("grade", "jhs2"), ("session", "")],
+        );
+        check(
+            r#"{"stack":"at zoo","exception.stacktrace":"at zoo","componentStack":"at zoo","error.stack_trace":"at zoo",
+                "backtrace":"at zoo","referrer":"https://h/zoo","document.referrer":"/zoo","http.referer":"/zoo","stacked":"1"}"#,
+            &[("stacked", "1")],
         );
         check(
             r#"{"message":"no answer from https://h/a?user=1#t for me@b.example, sorry"}"#,

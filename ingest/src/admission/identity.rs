@@ -42,7 +42,7 @@ const WITHIN_NAMES: [char; 3] = ['[', ']', '%'];
 const DOTS_OF_TOKEN: usize = 2;
 
 /// Names that identify a user, in lower case without `.`, `_`, `-` and spaces, sorted.
-const NAMES: [&str; 116] = [
+const NAMES: [&str; 121] = [
     "aaid",
     "accesstoken",
     "accountid",
@@ -70,6 +70,7 @@ const NAMES: [&str; 116] = [
     "devicename",
     "displayname",
     "distinctid",
+    "documentreferrer",
     "email",
     "emailaddress",
     "employeeid",
@@ -82,6 +83,7 @@ const NAMES: [&str; 116] = [
     "givenname",
     "hostname",
     "httpclientip",
+    "httpreferer",
     "httpuseragent",
     "iban",
     "idfa",
@@ -112,6 +114,7 @@ const NAMES: [&str; 116] = [
     "netsockpeeraddr",
     "networkpeeraddress",
     "nickname",
+    "pagereferrer",
     "parentid",
     "passcode",
     "passwd",
@@ -125,6 +128,8 @@ const NAMES: [&str; 116] = [
     "query",
     "querystring",
     "realip",
+    "referer",
+    "referrer",
     "refreshtoken",
     "remoteaddr",
     "remoteaddress",
@@ -164,6 +169,10 @@ const NAMES: [&str; 116] = [
 /// Beginnings of names that identify a user.
 const PREFIXES: [&str; 5] = ["user.", "enduser.", "geo.", "http.request.header.", "http.response.header."];
 
+/// Ends of names of stack traces.
+const STACK_ENDS: [&str; 6] =
+    ["stack", "stacktrace", "stack_trace", "stack-trace", "stack.trace", "backtrace"];
+
 /// Bytes of the longest of [`NAMES`].
 const NAME_BYTES_MAX: usize = 20;
 
@@ -186,6 +195,15 @@ static LENGTHS: (Lengths, Lengths) = {
 /// Whether a value of this name identifies a user, or is a secret of theirs.
 pub(super) fn names_identity(name: &str) -> bool {
     has_prefix(name) || is_known(name)
+}
+
+/// Whether a value of this name is a stack trace, by how such names end: `stack`, `exception.stacktrace`, `componentStack`.
+pub(super) fn names_stack(name: &str) -> bool {
+    let name = name.as_bytes();
+    matches!(name.last(), Some(b'k' | b'K' | b'e' | b'E'))
+        && STACK_ENDS.iter().any(|end| {
+            name.len() >= end.len() && name[name.len() - end.len()..].eq_ignore_ascii_case(end.as_bytes())
+        })
 }
 
 fn is_known(name: &str) -> bool {

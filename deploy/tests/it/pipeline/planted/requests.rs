@@ -117,6 +117,8 @@ fn attributes() -> Vec<(&'static str, &'static str)> {
         ("header", "got Authorization: Token zq7xtoken"),
         ("headers", "{\"Authorization\": \"ApiKey zq7xkey of zq7x\"}"),
         ("sent", "Cookie: a=1; theme=zq7xcookie"),
+        ("stack", "Error: failed\n    at zq7x"),
+        ("exception.stacktrace", "Error: failed\n    at zq7x"),
         ("value.of.it", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ6cTd4In0.zq7xsignature"),
         ("zq7xmail@school.example", "1"),
     ]
