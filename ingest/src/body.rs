@@ -17,7 +17,7 @@ use crate::refusal::{Refusal, quoted};
 pub mod budget;
 pub mod decompress;
 
-use budget::{Budget, Held};
+use budget::{Budget, Held, Share};
 use decompress::{Bounds, Encoding, decompress};
 
 /// A body, which counts as held for as long as it lives.
@@ -48,7 +48,7 @@ pub fn notation(request: &HttpRequest, known: &[(&'static str, Notation)]) -> Re
     }
 }
 
-/// Reads and decompresses the body.
+/// Reads and decompresses the body of a client whose network holds `share`.
 ///
 /// # Errors
 /// When a limit is passed, the encoding is not known, or the body is damaged or ends early.
@@ -57,6 +57,7 @@ pub async fn read<'a>(
     payload: web::Payload,
     limits: &Limits,
     budget: &'a Budget,
+    share: Option<&'a Share>,
 ) -> Result<Body<'a>, Refusal> {
     let encoding = encoding(request)?;
     let declared = request
@@ -68,7 +69,7 @@ pub async fn read<'a>(
     if declared > limits.body_bytes_max as u64 {
         return Err(Refusal::BodyTooLarge(limits.body_bytes_max));
     }
-    let whole = whole(payload, declared as usize, limits.body_bytes_max, budget);
+    let whole = whole(payload, declared as usize, limits.body_bytes_max, budget.hold(share, 0)?);
     let body = match tokio::time::timeout(Duration::from_secs(limits.body_timeout_s), whole).await {
         Ok(body) => body?,
         Err(_) => return Err(Refusal::BodyTimeout(limits.body_timeout_s)),
@@ -79,7 +80,7 @@ pub async fn read<'a>(
     let bounds =
         Bounds { bytes_max: limits.decompressed_bytes_max, ratio_max: limits.decompressed_ratio_max };
     let decompressed = decompress(encoding, &body.bytes, bounds)?;
-    let held = budget.hold(decompressed.len())?;
+    let held = budget.hold(share, decompressed.len())?;
     Ok(Body { bytes: Bytes::from(decompressed), _held: held })
 }
 
@@ -98,9 +99,8 @@ async fn whole(
     mut payload: web::Payload,
     declared: usize,
     bytes_max: usize,
-    budget: &Budget,
+    mut held: Held<'_>,
 ) -> Result<Body<'_>, Refusal> {
-    let mut held = budget.hold(0)?;
     let mut take = |bytes: &Bytes, before: usize| {
         if before + bytes.len() > bytes_max {
             return Err(Refusal::BodyTooLarge(bytes_max));

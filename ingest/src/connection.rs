@@ -30,7 +30,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::address::{Network, Proxies};
-use crate::body::budget::Budget;
+use crate::body::budget::{Budget, Share};
 use crate::clock;
 
 /// Bytes that the framework keeps of what it has read and not yet understood, at most.
@@ -47,7 +47,7 @@ pub struct Connections {
     budget: Arc<Budget>,
     times: Times,
     network_connections_max: usize,
-    by_network: Mutex<HashMap<Network, usize>>,
+    by_network: Mutex<HashMap<Network, (usize, Arc<Share>)>>,
 }
 
 /// How long a connection may take.
@@ -100,6 +100,8 @@ struct Head {
     /// When its first byte came; before that, when the last answer was ready or the connection was made.
     since: Cell<Instant>,
     budget: Arc<Budget>,
+    /// What the bodies of its network hold; a proxy's hold for many.
+    share: Option<Arc<Share>>,
 }
 
 /// Says that a request of the connection is being answered, for as long as it lives.
@@ -117,36 +119,36 @@ impl Connections {
     pub fn open(self: &Arc<Self>, stream: TcpStream, peer: Option<SocketAddr>) -> Option<Connection> {
         let network = peer.map(|peer| peer.ip().to_canonical());
         let network = network.filter(|address: &IpAddr| !self.proxies.trusts(*address)).map(Network::of);
-        if let Some(network) = network
-            && !self.count(network)
-        {
-            return None;
-        }
+        let share = match network {
+            Some(network) => Some(self.count(network)?),
+            None => None,
+        };
         let head = Head {
             phase: Cell::new(Phase::Head),
             waiting: RefCell::new(None),
             held_bytes: Cell::new(0),
             since: Cell::new(now()),
             budget: Arc::clone(&self.budget),
+            share,
         };
         let connections = Arc::clone(self);
         let rest = Rest::default();
         Some(Connection { stream, head: Rc::new(head), timer: None, connections, network, rest })
     }
 
-    fn count(&self, network: Network) -> bool {
+    fn count(&self, network: Network) -> Option<Arc<Share>> {
         let mut by_network = self.by_network.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = by_network.entry(network).or_default();
+        let (count, share) = by_network.entry(network).or_default();
         if *count >= self.network_connections_max {
-            return false;
+            return None;
         }
         *count += 1;
-        true
+        Some(Arc::clone(share))
     }
 
     fn forget(&self, network: Network) {
         let mut by_network = self.by_network.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = by_network.get_mut(&network) {
+        if let Some((count, _)) = by_network.get_mut(&network) {
             *count -= 1;
             if *count == 0 {
                 by_network.remove(&network);
@@ -320,6 +322,11 @@ impl Serving {
             head.give_back();
         }
         Self(head)
+    }
+
+    /// What the bodies of the client's network hold, unless a proxy stands for it.
+    pub fn share(&self) -> Option<&Share> {
+        self.0.as_ref()?.share.as_deref()
     }
 
     /// Lets the body be read for as long as the future runs.

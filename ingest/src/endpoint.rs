@@ -111,7 +111,7 @@ pub fn configure(routes: &mut ServiceConfig, service: &Data<Service>) {
         routes.service(
             resource
                 .route(web::route().guard(guard::Options()).to(preflight))
-                .default_service(web::to(move |request| wrong_method(format, request))),
+                .default_service(web::to(move |request, service| wrong_method(format, request, service))),
         );
     }
 }
@@ -151,19 +151,24 @@ async fn accept(
     worker: &Worker,
 ) -> Result<HttpResponse, Refusal> {
     let headers = request.headers();
-    check_network(request, service)?;
+    let network = network_of(request, service);
+    if let Some(network) = network {
+        service.limiter.check_network(network, 1)?;
+    }
     let query = query_of(request);
     let origin = cors::origin_of(request);
     let write_key = text_of(headers, "x-api-key").or(query.key.as_deref());
+    let mut charged = None;
     if let Some(key) = write_key {
-        let (_, slot) = service.apps.admit_at(key, origin)?;
-        service.limiter.check_key(slot)?;
+        let (app, slot) = service.apps.admit_at(key, origin)?;
+        service.limiter.check_key(slot, 1)?;
+        charged = Some((app.app.as_str(), slot));
     }
     let by_get = request.method() == Method::GET;
     let body = if by_get {
         None
     } else {
-        let body = body::read(request, payload, &service.config.limits, &service.bodies);
+        let body = body::read(request, payload, &service.config.limits, &service.bodies, serving.share());
         Some(serving.receive(body).await?)
     };
     let client = client_of(headers, service, worker);
@@ -185,9 +190,10 @@ async fn accept(
         apps: &service.apps,
     };
     let admission = format.adapt(&parts)?;
-    if write_key.is_none() {
-        check_keys_of_body(&admission, service)?;
+    if let Some(network) = network {
+        service.limiter.check_network(network, admission.admitted.len().saturating_sub(1))?;
     }
+    check_keys(&admission, charged, service)?;
     let started = clock::monotonic();
     let record_bytes =
         make_durable(&admission, &service.log, service.spool.as_deref(), &worker.buffer).await?;
@@ -199,26 +205,28 @@ async fn accept(
     Ok(response)
 }
 
-fn check_network(request: &HttpRequest, service: &Service) -> Result<(), Refusal> {
-    if service.limiter.limits_networks()
-        && let Some(peer) = request.peer_addr()
-        && let Some(client) = service.proxies.client(peer.ip(), request.headers())
-    {
-        service.limiter.check_network(Network::of(client))?;
-    }
-    Ok(())
+/// The client's network, where it has a limit and is told.
+fn network_of(request: &HttpRequest, service: &Service) -> Option<Network> {
+    let limited = service.limiter.limits_networks();
+    let peer = request.peer_addr().filter(|_| limited)?;
+    service.proxies.client(peer.ip(), request.headers()).map(Network::of)
 }
 
-/// Keys that come in the body are known only now, by their apps.
-fn check_keys_of_body(admission: &Admission<'_>, service: &Service) -> Result<(), Refusal> {
-    let mut checked = "";
-    for admitted in &admission.admitted {
-        let app = admitted.beacon.app.as_ref();
-        if app != checked
-            && let Some(slot) = service.apps.slot_of_app(app)
-        {
-            service.limiter.check_key(slot)?;
-            checked = app;
+/// Each beacon counts, since one request may hold those of many sessions, and of several apps by the keys in its body.
+/// The first one of the app whose key came in the head is `charged` already, to the slot of that key.
+fn check_keys(
+    admission: &Admission<'_>,
+    charged: Option<(&str, usize)>,
+    service: &Service,
+) -> Result<(), Refusal> {
+    for beacons in admission.admitted.chunk_by(|one, next| one.beacon.app == next.beacon.app) {
+        let app = beacons.first().map_or("", |first| first.beacon.app.as_ref());
+        let (slot, count) = match charged {
+            Some((charged, slot)) if charged == app => (Some(slot), beacons.len().saturating_sub(1)),
+            Some(_) | None => (service.apps.slot_of_app(app), beacons.len()),
+        };
+        if let Some(slot) = slot {
+            service.limiter.check_key(slot, count)?;
         }
     }
     Ok(())
@@ -252,21 +260,29 @@ fn refuse(format: Format, notation: Notation, refusal: &Refusal, service: &Servi
     response
 }
 
+/// The answer where no endpoint is, counted.
+pub async fn no_endpoint(request: HttpRequest, service: Data<Service>) -> HttpResponse {
+    service.metrics.count_refused(None, StatusCode::NOT_FOUND.as_u16(), "not_found");
+    not_found(request).await
+}
+
 /// The answer where no endpoint is.
 pub async fn not_found(request: HttpRequest) -> HttpResponse {
     let _serving = Serving::begin(&request);
     HttpResponse::NotFound().json(json!({ "error": "not_found", "detail": "no endpoint has this path" }))
 }
 
-async fn wrong_method(format: Format, request: HttpRequest) -> HttpResponse {
+async fn wrong_method(format: Format, request: HttpRequest, service: Data<Service>) -> HttpResponse {
     let _serving = Serving::begin(&request);
+    let status = StatusCode::METHOD_NOT_ALLOWED;
+    service.metrics.count_refused(Some(format), status.as_u16(), "method_not_allowed");
     let (allow, detail) = if format.comes_by_get() {
         ("GET, POST, OPTIONS", "want GET or POST")
     } else {
         ("POST, OPTIONS", "want POST")
     };
     let notation = body::notation(&request, format.content_types()).unwrap_or_default();
-    let mut response = format.refuse(notation, StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail);
+    let mut response = format.refuse(notation, status, "method_not_allowed", detail);
     response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
     response
 }

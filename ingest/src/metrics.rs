@@ -202,3 +202,26 @@ impl Drop for InFlight {
         self.0.dec();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spool::metrics::SpoolMetrics;
+
+    /// What operators read.
+    const PAGE: &str = include_str!("../../docs/operating.md");
+
+    #[test]
+    fn the_page_for_operators_names_every_metric() {
+        let metrics = Metrics::new().unwrap();
+        metrics.count_refused(None, 404, "not_found");
+        metrics.rejected.with_label_values(&["r"]).inc();
+        metrics.cut.with_label_values(&["w"]).inc();
+        metrics.register(SpoolMetrics::new().unwrap().collectors()).unwrap();
+        let families = metrics.registry.gather();
+        assert!(families.len() > 20, "{}", families.len());
+        for family in families {
+            assert!(PAGE.contains(&format!("`{}`", family.name())), "{} is not explained", family.name());
+        }
+    }
+}

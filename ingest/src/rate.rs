@@ -9,7 +9,9 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use governor::clock::{Clock, DefaultClock};
-use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, NotUntil, Quota, RateLimiter};
+use governor::{
+    DefaultDirectRateLimiter, DefaultKeyedRateLimiter, InsufficientCapacity, NotUntil, Quota, RateLimiter,
+};
 
 use crate::address::Network;
 use crate::config::Rates;
@@ -28,7 +30,9 @@ pub struct Limiter {
     clock: DefaultClock,
     hasher: RandomState,
     networks: Option<DefaultKeyedRateLimiter<u32>>,
+    network_burst: u32,
     keys: Vec<DefaultDirectRateLimiter>,
+    key_burst: u32,
 }
 
 impl Limiter {
@@ -40,8 +44,10 @@ impl Limiter {
             clock: DefaultClock::default(),
             hasher: RandomState::new(),
             networks: network.map(RateLimiter::dashmap),
+            network_burst: rates.network_burst,
             keys: key
                 .map_or_else(Vec::new, |quota| (0..key_slots).map(|_| RateLimiter::direct(quota)).collect()),
+            key_burst: rates.key_burst,
         }
     }
 
@@ -50,27 +56,31 @@ impl Limiter {
         self.networks.is_some()
     }
 
-    /// Counts a request of a network.
+    /// Counts requests, or beacons, of a network; more than its burst count as the burst.
     ///
     /// # Errors
     /// When it has had too many.
-    pub fn check_network(&self, network: Network) -> Result<(), Refusal> {
-        match &self.networks {
-            Some(limiter) => limiter
-                .check_key(&network.slot(&self.hasher, NETWORK_SLOTS))
-                .map_err(|until| self.refusal("from this network", &until)),
-            None => Ok(()),
+    pub fn check_network(&self, network: Network, count: usize) -> Result<(), Refusal> {
+        let (Some(limiter), Some(count)) = (&self.networks, cells(count, self.network_burst)) else {
+            return Ok(());
+        };
+        match limiter.check_key_n(&network.slot(&self.hasher, NETWORK_SLOTS), count) {
+            Ok(checked) => checked.map_err(|until| self.refusal("from this network", &until)),
+            Err(InsufficientCapacity(_)) => Ok(()),
         }
     }
 
-    /// Counts a request with the write key of a slot.
+    /// Counts requests, or beacons, with the write key of a slot; more than its burst count as the burst.
     ///
     /// # Errors
     /// When the key has had too many.
-    pub fn check_key(&self, slot: usize) -> Result<(), Refusal> {
-        match self.keys.get(slot) {
-            Some(limiter) => limiter.check().map_err(|until| self.refusal("with this write key", &until)),
-            None => Ok(()),
+    pub fn check_key(&self, slot: usize, count: usize) -> Result<(), Refusal> {
+        let (Some(limiter), Some(count)) = (self.keys.get(slot), cells(count, self.key_burst)) else {
+            return Ok(());
+        };
+        match limiter.check_n(count) {
+            Ok(checked) => checked.map_err(|until| self.refusal("with this write key", &until)),
+            Err(InsufficientCapacity(_)) => Ok(()),
         }
     }
 
@@ -96,6 +106,11 @@ pub async fn sweep(limiter: std::sync::Arc<Limiter>, left: impl Fn(usize)) {
         interval.tick().await;
         left(limiter.sweep());
     }
+}
+
+/// What a limiter is asked for, which grants no more than its burst at once.
+fn cells(count: usize, burst: u32) -> Option<NonZeroU32> {
+    NonZeroU32::new(u32::try_from(count).unwrap_or(u32::MAX).min(burst))
 }
 
 fn quota(requests_per_s: u32, burst: u32) -> Option<Quota> {
@@ -131,12 +146,23 @@ mod tests {
             Err(Refusal::TooManyRequests { retry_after_s, .. }) => Some(retry_after_s),
             Err(other) => panic!("{other}"),
         };
-        assert!((0..3).all(|_| refused(limiter.check_network(network(1))).is_none()));
-        assert_eq!(refused(limiter.check_network(network(1))), Some(1));
-        assert_eq!(refused(limiter.check_network(network(2))), None);
-        assert!((0..3).all(|_| refused(limiter.check_key(0)).is_none()));
-        assert_eq!(refused(limiter.check_key(0)), Some(1));
-        assert_eq!(refused(limiter.check_key(1)), None);
+        assert!((0..3).all(|_| refused(limiter.check_network(network(1), 1)).is_none()));
+        assert_eq!(refused(limiter.check_network(network(1), 1)), Some(1));
+        assert_eq!(refused(limiter.check_network(network(2), 1)), None);
+        assert!((0..3).all(|_| refused(limiter.check_key(0, 1)).is_none()));
+        assert_eq!(refused(limiter.check_key(0, 1)), Some(1));
+        assert_eq!(refused(limiter.check_key(1, 1)), None);
+    }
+
+    #[test]
+    fn many_at_once_count_as_many_and_as_the_burst_at_most() {
+        let limiter = limiter(1, 10);
+        assert!(limiter.check_key(0, 8).is_ok());
+        assert!(limiter.check_key(0, 0).is_ok());
+        assert!(limiter.check_key(0, 3).is_err());
+        assert!(limiter.check_key(0, 2).is_ok());
+        assert!(limiter.check_network(network(1), 1_000).is_ok());
+        assert!(limiter.check_network(network(1), 1).is_err());
     }
 
     #[test]
@@ -144,7 +170,8 @@ mod tests {
         let limiter = limiter(0, 1);
         assert!(!limiter.limits_networks());
         assert!(
-            (0..1_000).all(|_| limiter.check_network(network(1)).is_ok() && limiter.check_key(0).is_ok())
+            (0..1_000)
+                .all(|_| limiter.check_network(network(1), 1).is_ok() && limiter.check_key(0, 1).is_ok())
         );
     }
 
@@ -153,7 +180,7 @@ mod tests {
         // So fast that each is forgotten at once.
         let limiter = limiter(1_000_000, 1);
         for number in 0..NETWORK_SLOTS * 2 {
-            let _ = limiter.check_network(network(number));
+            let _ = limiter.check_network(network(number), 1);
         }
         assert!(limiter.networks.as_ref().unwrap().len() <= NETWORK_SLOTS as usize);
         while limiter.sweep() > 0 {}

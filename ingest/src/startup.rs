@@ -252,7 +252,7 @@ fn bind_public(service: Data<Service>) -> Result<(Server, SocketAddr), StartErro
             (Data::clone(&service), stopping.clone(), Arc::clone(&connections));
         let app = App::new()
             .configure(|routes| endpoint::configure(routes, &service))
-            .default_service(web::to(endpoint::not_found))
+            .default_service(web::to(endpoint::no_endpoint))
             .into_factory()
             .map_err(|error: actix_web::Error| error.error_response());
         let http = HttpService::build()

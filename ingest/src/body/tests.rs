@@ -23,7 +23,7 @@ async fn read_body(encoding: &str, body: Vec<u8>) -> Result<usize, &'static str>
         .to_http_parts();
     let payload = web::Payload::from_request(&request, &mut payload).await.unwrap();
     let budget = Budget::new(LIMITS.bodies_bytes_max);
-    let body = read(&request, payload, &LIMITS, &budget).await;
+    let body = read(&request, payload, &LIMITS, &budget, None).await;
     let held = budget.held_bytes();
     let bytes = body.map(|body| body.bytes.len()).map_err(|refusal| refusal.error());
     assert_eq!(held, bytes.unwrap_or_default());
@@ -57,18 +57,18 @@ async fn one_known_encoding_is_taken() {
         .to_http_parts();
     let payload = web::Payload::from_request(&request, &mut payload).await.unwrap();
     let budget = Budget::new(LIMITS.bodies_bytes_max);
-    let refused = read(&request, payload, &LIMITS, &budget).await.map(|_| ()).unwrap_err();
+    let refused = read(&request, payload, &LIMITS, &budget, None).await.map(|_| ()).unwrap_err();
     assert_eq!(refused.error(), "unsupported_content_encoding");
 }
 
 #[actix_web::test]
 async fn what_all_bodies_hold_is_bounded() {
     let budget = Budget::new(1_500);
-    let held = budget.hold(1_000).unwrap();
+    let held = budget.hold(None, 1_000).unwrap();
     let take = async || {
         let (request, mut payload) = TestRequest::post().set_payload(vec![b'x'; 501]).to_http_parts();
         let payload = web::Payload::from_request(&request, &mut payload).await.unwrap();
-        read(&request, payload, &LIMITS, &budget).await.map(|body| body.bytes.len())
+        read(&request, payload, &LIMITS, &budget, None).await.map(|body| body.bytes.len())
     };
     assert_eq!(take().await.map_err(|refusal| refusal.status().as_u16()), Err(503));
     drop(held);

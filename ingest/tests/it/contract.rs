@@ -243,3 +243,32 @@ async fn a_log_that_cannot_serve_is_refused_with_a_sentence() {
     let error = start("rum.beacons", json!({"message.max.bytes": 2_000_000})).await.unwrap();
     assert!(error.contains("max.message.bytes=1048588, but the client"), "{error}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_counts_as_the_beacons_that_it_holds() {
+    let stand = Stand::start_on(shared_kafka().await, |config| {
+        (config.rates.key_requests_per_s, config.rates.key_burst) = (1, 10);
+    })
+    .await;
+    let send = async |key: &str, sessions: std::ops::Range<usize>, resource_key: &str| {
+        let records: Vec<Value> = sessions
+            .map(|number| {
+                let id =
+                    json!({"key": "session.id", "value": {"stringValue": session(&format!("r{number}"))}});
+                json!({"eventName": "a", "attributes": [id]})
+            })
+            .collect();
+        let key_attribute = json!({"key": "sli.write_key", "value": {"stringValue": resource_key}});
+        let body = json!({"resourceLogs": [{"resource": {"attributes": [key_attribute]},
+            "scopeLogs": [{"logRecords": records}]}]});
+        let request = stand.post("/v1/logs").header("x-api-key", key).json(&body);
+        request.send().await.unwrap().status().as_u16()
+    };
+    assert_eq!(send("web-key", 0..8, "web-key").await, 200);
+    assert_eq!(send("web-key", 8..16, "web-key").await, 429);
+    // The key of the head is not the one that is written with.
+    assert_eq!(send("ios-key", 16..24, "web-key").await, 200);
+    assert_eq!(send("ios-key", 24..32, "web-key").await, 429);
+    assert!(stand.admin("/metrics").await.1.contains("ingest_refused_total{error=\"too_many_requests\"} 2"));
+    stand.ingest.stop().await;
+}
