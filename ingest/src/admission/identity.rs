@@ -243,8 +243,8 @@ fn introduces_identity(before: &str) -> bool {
     names_identity(name)
         || name.contains(WITHIN_NAMES)
             && name.split(WITHIN_NAMES).any(|part| {
-                let part = part.strip_prefix("5B").or_else(|| part.strip_prefix("5b")).unwrap_or(part);
-                names_identity(part)
+                let is_escaped = part.bytes().take(2).all(|byte| byte.is_ascii_hexdigit());
+                names_identity(part) || is_escaped && part.get(2..).is_some_and(names_identity)
             })
 }
 
@@ -340,6 +340,8 @@ impl<'t> Cleaning<'t> {
             let end = quote.map_or_else(|| rest.find(between), |quote| rest.find(quote));
             let (word, after) = rest.split_at(end.unwrap_or(rest.len()));
             self.word(word);
+            // Also where there was nothing in the quotes.
+            self.hides_next &= quote.is_none();
             if self.hides_rest {
                 return self.clean;
             }
@@ -454,6 +456,11 @@ impl<'t> Cleaning<'t> {
             self.hides_rest = is_header;
             return is_header;
         }
+        if let Some(at) = escaped_value_at(part) {
+            self.clean.push_str(&part[..at]);
+            self.clean.push_str(HIDDEN);
+            return true;
+        }
         if is_address(part) {
             self.clean.push_str(ADDRESS);
         } else if let Some(at) = token_at(part) {
@@ -504,6 +511,16 @@ fn is_address(text: &str) -> bool {
     host.bytes().filter(|byte| *byte == b':').count() > 1
         && host.bytes().any(|byte| byte.is_ascii_digit())
         && host.parse::<Ipv6Addr>().is_ok()
+}
+
+/// Where a value begins that identifies a user in what a URL has escaped, `token%3Dabc`.
+fn escaped_value_at(part: &str) -> Option<usize> {
+    let signs = part.match_indices('%').map(|(at, _)| at);
+    let mut values = signs.filter(|at| {
+        part.as_bytes()[*at..].get(1..3).is_some_and(|escaped| escaped.eq_ignore_ascii_case(b"3D"))
+    });
+    let at = values.find(|at| introduces_identity(&part[..*at]))?;
+    Some(at + 3)
 }
 
 /// Where a JSON Web Token begins, to the end of a part.

@@ -100,6 +100,8 @@ fn what_identifies_a_user_is_replaced() {
     check("callback#access_token=ya29", "callback#access_token=:hidden");
     check("user[password]=hunter2&n=1", "user[password]=:hidden&n=1");
     check("form[user][0]=me", "form[user][0]=:hidden");
+    check("password=\"\" token=\"abc\"", "password=\"\" token=\":hidden\"");
+    check("to=https%3A%2F%2Fh%3Ftoken%3Dabc%26a%3D1&b=2", "to=https%3A%2F%2Fh%3Ftoken%3D:hidden&b=2");
     check("password[]=hunter2", "password[]=:hidden");
     check("form%5Bpassword%5D=hunter2", "form%5Bpassword%5D=:hidden");
     check("{user[password]:hunter2}", "{user[password]::hidden}");
