@@ -187,10 +187,13 @@ impl<'a> Attributes<'a> {
                     false
                 }
                 Holds::Address(rank) => {
+                    // The first one has the place, and the best one is put there.
+                    let is_first = address.is_none();
                     if address.as_ref().is_none_or(|(known, _)| *known <= rank) {
                         address = Some((rank, std::mem::take(value)));
                     }
-                    return false;
+                    *name = Cow::Borrowed(ROUTE);
+                    return is_first;
                 }
                 Holds::Message => {
                     *value = cleaned(std::mem::take(value), &app.routes);
@@ -218,6 +221,11 @@ impl<'a> Attributes<'a> {
             }
             kept && !name.is_empty()
         });
+        if let Some((_, address)) = address
+            && let Some((_, value)) = self.0.iter_mut().find(|(name, _)| name == ROUTE)
+        {
+            *value = shortened(Cow::Owned(route_of(&address, &app.routes)), admission);
+        }
         // The sort is stable and the last of equal names is to count: it takes the place of the one before.
         if !self.0.is_sorted_by(|a, b| a.0 < b.0) {
             self.0.sort_by(|a, b| a.0.cmp(&b.0));
@@ -229,11 +237,6 @@ impl<'a> Attributes<'a> {
             }
             same
         });
-        if let Some((_, address)) = address {
-            let route = shortened(Cow::Owned(route_of(&address, &app.routes)), admission);
-            let place = self.0.partition_point(|(name, _)| name.as_ref() < ROUTE);
-            self.0.insert(place, (Cow::Borrowed(ROUTE), route));
-        }
         self.0
     }
 

@@ -228,6 +228,10 @@ fn has_prefix(name: &str) -> bool {
 
 /// The name at the end of what stands before a value within a text: `#token`, `callback?token`, `"token`.
 fn last_name(before: &str) -> &str {
+    // Most words are nothing else.
+    if before.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-')) {
+        return before;
+    }
     let of_name = |c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '-') || WITHIN_NAMES.contains(&c);
     let before = before.trim_end_matches(|c: char| !c.is_alphanumeric() && !WITHIN_NAMES.contains(&c));
     before.rfind(|c| !of_name(c)).map_or(before, |at| {
