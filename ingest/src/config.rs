@@ -190,7 +190,7 @@ impl Default for Limits {
             decompressed_bytes_max: 1 << 20,
             decompressed_ratio_max: 100,
             body_timeout_s: 20,
-            bodies_bytes_max: 32 << 20,
+            bodies_bytes_max: 24 << 20,
             head_timeout_s: 5,
             keep_alive_s: 30,
             connections_max: 10_000,

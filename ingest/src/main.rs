@@ -57,7 +57,7 @@ Configuration, with its defaults:
   decompressed_bytes_max = 1048576
   decompressed_ratio_max = 100      # beyond 64 KiB
   body_timeout_s = 20
-  bodies_bytes_max = 33554432       # of all requests together
+  bodies_bytes_max = 25165824       # of all requests together
   head_timeout_s = 5
   keep_alive_s = 30
   connections_max = 10000
