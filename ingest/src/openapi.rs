@@ -31,7 +31,8 @@ pub fn description(config: &Config) -> Value {
         "paths": paths,
         "components": {
             "securitySchemes": {
-                "header": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+                "header": {"type": "apiKey", "in": "header", "name": "x-api-key",
+                    "description": "The write key; where an operation names none, the body may have it."},
                 "query": {"type": "apiKey", "in": "query", "name": "key"},
             },
             "schemas": schemas(),
@@ -124,11 +125,20 @@ fn operation(format: Format, method: &str, (status, success): (String, Value)) -
         }
         responses.insert(status.to_string(), refused);
     }
-    json!({
+    let mut operation = json!({
         "operationId": format!("{method}_{}", format.name()),
         "summary": summary(format),
         "responses": responses,
-    })
+    });
+    if has_key_in_body(format) && method == "post" {
+        operation["security"] = json!([{"header": []}, {"query": []}, {}]);
+    }
+    operation
+}
+
+/// Whether the body may have the write key: `key` of native beacons and of forms, an attribute of OTLP's resources.
+fn has_key_in_body(format: Format) -> bool {
+    matches!(format, Format::Native | Format::Boomerang) || is_otlp(format)
 }
 
 /// The causes of each status.
