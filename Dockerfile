@@ -4,9 +4,9 @@ WORKDIR /src
 COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
-    cargo build --release --locked --bins --package deploy --package ingest --package aggregator --package loadtest \
+    cargo build --release --locked --bins --package deploy --package ingest --package aggregator --package sli --package loadtest \
     && mkdir /out \
-    && cp target/release/deploy target/release/ingest target/release/aggregator target/release/loadtest /out/
+    && cp target/release/deploy target/release/ingest target/release/aggregator target/release/sli target/release/loadtest /out/
 
 FROM debian:bookworm-slim
 # curl is for health checks, libssl3 for TLS to Kafka and ClickHouse.
@@ -19,5 +19,5 @@ COPY --from=build /out/ /usr/local/bin/
 COPY definitions/ /usr/share/client-sli/definitions/
 USER client-sli
 WORKDIR /var/lib/client-sli
-EXPOSE 8080 8081 8082
+EXPOSE 8080 8081 8082 8090
 CMD ["deploy", "--help"]

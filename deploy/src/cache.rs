@@ -15,6 +15,7 @@ use crate::error::StackError;
 use crate::progress::Progress;
 
 pub mod download;
+pub mod tools;
 
 /// A file that a part must have.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,7 +106,7 @@ impl Cache {
             return Ok(place);
         }
         std::fs::create_dir_all(&self.root).map_err(StackError::io("create", &self.root))?;
-        let _lock = self.lock(part, progress)?;
+        let _lock = self.lock(part.folder, part.title, progress)?;
         // Another process may have downloaded it while this one waited for the lock.
         match compare_sizes(&place, &files) {
             Ok(()) => return Ok(place),
@@ -161,11 +162,12 @@ impl Cache {
         }
     }
 
-    fn lock(&self, part: &CachedPart, progress: Progress) -> Result<File, StackError> {
-        let path = self.root.join(format!("{}.lock", part.folder));
+    /// Waits for other processes that fill the folder.
+    fn lock(&self, folder: &str, title: &str, progress: Progress) -> Result<File, StackError> {
+        let path = self.root.join(format!("{folder}.lock"));
         let file = File::create(&path).map_err(StackError::io("create", &path))?;
         if file.try_lock().is_err() {
-            progress.say(format_args!("waiting for another process that downloads {}", part.title));
+            progress.say(format_args!("waiting for another process that downloads {title}"));
             file.lock().map_err(StackError::io("lock", &path))?;
         }
         Ok(file)

@@ -12,12 +12,13 @@ pub mod definitions;
 pub use definitions::{DEFINITION_TABLES, DefinitionRow, JourneyDefinitionRow, ObjectiveDefinitionRow};
 
 /// Tables that a batch writes, in the order of writing; `batches` is last, since its row is the progress.
-pub const BATCH_TABLES: [&str; 8] = [
+pub const BATCH_TABLES: [&str; 9] = [
     "journey_minutes",
     "journey_hours",
     "journey_steps",
     "objective_minutes",
     "objective_hours",
+    "objective_totals",
     "attempt_samples",
     "seen_events",
     "quality",
@@ -138,6 +139,21 @@ pub struct ObjectiveWindow {
     pub observed: u64,
     /// Those of them that were not good.
     pub observed_bad: u64,
+}
+
+/// A row of `objective_totals`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[expect(missing_docs, reason = "the columns are documented in the DDL")]
+pub struct ObjectiveTotal {
+    pub app: String,
+    pub journey: String,
+    pub objective: String,
+    pub version: String,
+    pub platform: String,
+    /// Valid attempts, weighted.
+    pub valid: u64,
+    /// Valid attempts that were not good, weighted.
+    pub bad: u64,
 }
 
 /// A row of `attempt_samples`.

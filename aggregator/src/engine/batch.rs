@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use schema::definition::{DefinitionSet, EngineSettings};
 use schema::rows::{
-    AttemptSample, BatchRow, Counters, JourneyHour, JourneyMinute, JourneyStep, ObjectiveWindow, Quality,
-    SeenEvent,
+    AttemptSample, BatchRow, Counters, JourneyHour, JourneyMinute, JourneyStep, ObjectiveTotal,
+    ObjectiveWindow, Quality, SeenEvent,
 };
 
 use super::attempt::Outcome;
@@ -30,6 +30,7 @@ pub struct Batch {
     pub journey_steps: Vec<JourneyStep>,
     pub objective_minutes: Vec<ObjectiveWindow>,
     pub objective_hours: Vec<ObjectiveWindow>,
+    pub objective_totals: Vec<ObjectiveTotal>,
     pub attempt_samples: Vec<AttemptSample>,
     pub seen_events: Vec<SeenEvent>,
     pub quality: Vec<Quality>,
@@ -55,6 +56,7 @@ pub(super) fn build(
         journey_steps: folded.steps(settings),
         objective_minutes: objective_rows(&folded.objectives, 60),
         objective_hours: objective_rows(&folded.objectives, HOUR_S),
+        objective_totals: total_rows(&folded.objectives),
         attempt_samples: cells.samples.rows(settings),
         seen_events: observations::seen_rows(cells, settings, pools),
         quality: observations::quality_rows(cells, settings, pools),
@@ -92,6 +94,7 @@ impl Batch {
             ("journey_steps", self.journey_steps.len()),
             ("objective_minutes", self.objective_minutes.len()),
             ("objective_hours", self.objective_hours.len()),
+            ("objective_totals", self.objective_totals.len()),
             ("attempt_samples", self.attempt_samples.len()),
             ("seen_events", self.seen_events.len()),
             ("quality", self.quality.len()),
@@ -346,6 +349,18 @@ fn objective_rows(
         }
     };
     windows.into_iter().map(row).collect()
+}
+
+fn total_rows(objectives: &BTreeMap<ObjectiveKey<'_>, ObjectiveCount>) -> Vec<ObjectiveTotal> {
+    let mut totals: BTreeMap<[&str; 5], ObjectiveCount> = BTreeMap::new();
+    for ((app, journey, objective, version, platform, _), count) in objectives {
+        add_objective(totals.entry([app, journey, objective, version, platform]).or_default(), count);
+    }
+    let row = |(key, count): ([&str; 5], ObjectiveCount)| {
+        let [app, journey, objective, version, platform] = key.map(str::to_owned);
+        ObjectiveTotal { app, journey, objective, version, platform, valid: count.valid, bad: count.bad }
+    };
+    totals.into_iter().map(row).collect()
 }
 
 impl Cell {

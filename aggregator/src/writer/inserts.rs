@@ -31,6 +31,7 @@ pub fn of_batch(batch: &Batch) -> Inserts {
         insert(row, "journey_steps", &batch.journey_steps),
         insert(row, "objective_minutes", &batch.objective_minutes),
         insert(row, "objective_hours", &batch.objective_hours),
+        insert(row, "objective_totals", &batch.objective_totals),
         insert(row, "attempt_samples", &batch.attempt_samples),
         insert(row, "seen_events", &batch.seen_events),
         insert(row, "quality", &batch.quality),

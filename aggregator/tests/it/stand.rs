@@ -219,13 +219,14 @@ impl Stand {
                     "SELECT (SELECT sum(attempts) FROM sli.journey_hours WHERE app = '{app}') AS hours, \
                      (SELECT sum(valid) FROM sli.objective_minutes WHERE app = '{app}') AS minutes_valid, \
                      (SELECT sum(bad) FROM sli.objective_hours WHERE app = '{app}') AS hours_bad, \
+                     (SELECT [sum(valid), sum(bad)] FROM sli.objective_totals WHERE app = '{app}') AS totals, \
                      (SELECT sum(beacons) FROM sli.quality WHERE app = '{app}') AS beacons, \
                      (SELECT sum(counted) FROM sli.batches WHERE topic = '{topic}') AS counted",
                 )
                 .await;
             let expected =
                 serde_json::json!({"hours": sessions, "minutes_valid": sessions, "hours_bad": failures,
-                                   "beacons": sessions, "counted": sessions});
+                                   "totals": [sessions, failures], "beacons": sessions, "counted": sessions});
             row == expected
         })
         .await;

@@ -1,17 +1,16 @@
 //! The description of the endpoints against the server: schemathesis makes requests of it, right ones and wrong ones,
 //! and holds each answer to it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
+use deploy::cache::Cache;
 use serde_json::Value;
 
 use crate::stand::Stand;
 
 /// Pinned packages of PyPI.
 const REQUIREMENTS: &str = "tests/it/openapi/requirements.txt";
-/// Folder in the cache of downloads; carries the version.
-const FOLDER: &str = "schemathesis-4.32.5";
 /// What is expected of each answer.
 const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,\
     response_headers_conformance,response_schema_conformance,unsupported_method,allow_header_conformance";
@@ -31,6 +30,8 @@ async fn the_server_keeps_its_description() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("openapi.json");
     std::fs::write(&file, &description.stdout).unwrap();
+    let requirements = Path::new(env!("CARGO_MANIFEST_DIR")).join(REQUIREMENTS);
+    let packages = Cache::of_user().unwrap().python_packages(&requirements).unwrap();
     let mut schemathesis = Command::new("python3");
     schemathesis
         .args(["-m", "schemathesis.cli", "run"])
@@ -39,37 +40,11 @@ async fn the_server_keeps_its_description() {
         .args(["--header", "x-api-key: web-key", "--checks", CHECKS, "--max-examples", REQUESTS_MAX])
         .args(["--phases", "coverage,fuzzing", "--seed", "7", "--no-color", "--continue-on-failure"])
         .args(["--generation-database", "none", "--warnings", "off", "--suppress-health-check", "all"])
-        .env("PYTHONPATH", packages())
+        .env("PYTHONPATH", packages)
         .current_dir(dir.path());
     let run = tokio::task::spawn_blocking(move || schemathesis.output().unwrap()).await.unwrap();
     let said = String::from_utf8_lossy(&run.stdout);
     assert!(run.status.success(), "{said}\n{}", String::from_utf8_lossy(&run.stderr));
     assert!(said.contains("No issues found"), "{said}");
     stand.ingest.stop().await;
-}
-
-/// The folder with schemathesis, made first where it is missing.
-fn packages() -> PathBuf {
-    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let cache = variable("SLI_CACHE_DIR")
-        .or_else(|| variable("XDG_CACHE_HOME").map(|dir| dir.join("client-sli")))
-        .or_else(|| variable("HOME").map(|dir| dir.join(".cache/client-sli")))
-        .expect("one of SLI_CACHE_DIR, XDG_CACHE_HOME and HOME");
-    let place = cache.join(FOLDER);
-    if !place.is_dir() {
-        std::fs::create_dir_all(&cache).unwrap();
-        let coming = tempfile::tempdir_in(&cache).unwrap();
-        let installed = Command::new("python3")
-            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target"])
-            .arg(coming.path())
-            .arg("--requirement")
-            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join(REQUIREMENTS))
-            .status()
-            .expect("python3 with pip");
-        assert!(installed.success(), "pip cannot install schemathesis: {installed}");
-        // Another process may have been faster: its folder is as good.
-        let renamed = std::fs::rename(coming.path(), &place);
-        assert!(renamed.is_ok() || place.is_dir(), "{renamed:?}");
-    }
-    place
 }

@@ -140,6 +140,23 @@ TTL window_start + INTERVAL 5 YEAR
 SETTINGS non_replicated_deduplication_window = 10000, ttl_only_drop_parts = 1
 COMMENT 'Objectives by the hour, exact and not from buckets';
 
+-- What was counted of an objective since it was activated: counters for evaluators that keep their own history, such as
+-- Prometheus. Nothing expires, so that no counter ever falls: a failure that comes late only adds to `bad`.
+CREATE TABLE IF NOT EXISTS sli.objective_totals
+(
+    app LowCardinality(String) COMMENT 'App, by its write key',
+    journey LowCardinality(String) COMMENT 'Journey',
+    objective LowCardinality(String) COMMENT 'Objective of the journey',
+    version LowCardinality(String) COMMENT 'Hash of rule, target and window: a changed objective is a new version',
+    platform LowCardinality(String) COMMENT 'web, ios, android, …',
+    valid SimpleAggregateFunction(sum, UInt64) COMMENT 'Attempts that the objective judges, weighted by sampling' CODEC(T64, ZSTD),
+    bad SimpleAggregateFunction(sum, UInt64) COMMENT 'Those of them that were not good, weighted by sampling' CODEC(T64, ZSTD)
+)
+ENGINE = AggregatingMergeTree
+ORDER BY (app, journey, objective, version, platform)
+SETTINGS non_replicated_deduplication_window = 10000
+COMMENT 'Objectives since their activation, exact and for ever';
+
 -- By the day, since samples name a session and must not outlive their retention by a week.
 CREATE TABLE IF NOT EXISTS sli.attempt_samples
 (

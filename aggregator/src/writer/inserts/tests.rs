@@ -34,6 +34,7 @@ fn batch() -> Batch {
         journey_steps: Vec::new(),
         objective_minutes: Vec::new(),
         objective_hours: Vec::new(),
+        objective_totals: Vec::new(),
         attempt_samples: Vec::new(),
         seen_events: Vec::new(),
         quality: Vec::new(),

@@ -7,7 +7,7 @@ use schema::ddl::MIGRATIONS;
 use schema::definition::{DefinitionSet, EngineSettings};
 use schema::rows::{
     AttemptSample, BatchRow, Counters, DefinitionRow, JourneyHour, JourneyMinute, JourneyStep,
-    ObjectiveWindow, Quality, SeenEvent,
+    ObjectiveTotal, ObjectiveWindow, Quality, SeenEvent,
 };
 use serde_json::{Value, json};
 
@@ -62,6 +62,15 @@ fn one_row_each(hour: u32) -> BTreeMap<&'static str, Value> {
         observed: 2,
         observed_bad: 1,
     };
+    let total = ObjectiveTotal {
+        app: text(),
+        journey: text(),
+        objective: text(),
+        version: text(),
+        platform: text(),
+        valid: 2,
+        bad: 1,
+    };
     let quality = Quality { app: text(), hour, beacons: 1, ..Quality::default() };
     let set = DefinitionSet::new(EngineSettings::default(), Vec::new(), Vec::new());
     let mut rows = BTreeMap::from([
@@ -70,6 +79,7 @@ fn one_row_each(hour: u32) -> BTreeMap<&'static str, Value> {
         ("journey_steps", json!(step(hour))),
         ("objective_minutes", json!(objective)),
         ("objective_hours", json!(objective)),
+        ("objective_totals", json!(total)),
         ("attempt_samples", json!(sample(hour))),
         ("seen_events", json!(seen_event(hour))),
         ("quality", json!(quality)),

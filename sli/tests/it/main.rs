@@ -1,0 +1,8 @@
+//! The command against a real ClickHouse, and real evaluators against the command.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod api;
+mod evaluators;
+mod prometheus;
+mod stand;
