@@ -15,7 +15,7 @@ pub(crate) const WINDOW_S_MAX: u64 = 5 * 365 * 86_400;
 
 /// Columns of `sli.slo_status`, times in ISO 8601.
 const STATUS: &str = "SELECT app, journey, objective, title, promise, product, owner, policy, version, description, \
-    target, window, formatDateTime(window_from, '%FT%TZ') AS since, good, valid, ratio, low, high, observed, \
+    target, window, formatDateTime(window_from, '%FT%TZ') AS window_from, formatDateTime(s.since, '%FT%TZ') AS since, good, valid, ratio, low, high, observed, \
     observed_bad, budget_total, budget_left, sessions_hurt, unknown_share, ratio_if_unknown_bad, coverage, \
     formatDateTime(s.complete_until, '%FT%TZ') AS complete_until, alert, state \
     FROM sli.slo_status AS s";
@@ -48,6 +48,8 @@ pub(crate) struct Status {
     /// Window: `28d`, or `week`, `month`, `quarter` of the calendar.
     pub(crate) window: String,
     /// Where the window begins.
+    pub(crate) window_from: Option<String>,
+    /// The first hour in it that has counts of this version; null without any.
     pub(crate) since: Option<String>,
     /// Good attempts.
     pub(crate) good: u64,

@@ -4,6 +4,8 @@
 -- Every table drops a repeated insert of the same token (non_replicated_deduplication_window, in parts):
 -- that is what makes the writer's retries and two owners of one partition count once.
 -- Partitions are as long as the reads and the retention want; a whole part is dropped when its last row expires.
+-- Projections are what the views of objectives read: the same sums without the dimensions, kept in the same part, so
+-- that they are written, repeated and merged with it.
 -- Times are UTC. Latency keys are whole milliseconds, or ten-thousandths where the journey's unit is a score.
 
 CREATE DATABASE IF NOT EXISTS sli;
@@ -31,13 +33,18 @@ CREATE TABLE IF NOT EXISTS sli.journey_minutes
     reasons SimpleAggregateFunction(sumMap, Map(String, UInt64)) COMMENT 'Reason → attempts that were no success' CODEC(ZSTD),
     latency SimpleAggregateFunction(sumMap, Map(UInt32, UInt64)) COMMENT 'Latency or value of the successes: middle of the bucket → attempts' CODEC(T64, ZSTD),
     latency_sum SimpleAggregateFunction(sum, UInt64) COMMENT 'Sum of the latencies or values, ten-thousandths of the unit' CODEC(T64, ZSTD),
-    abandoned_wait SimpleAggregateFunction(sumMap, Map(UInt32, UInt64)) COMMENT 'How long those waited who abandoned, ms: middle of the bucket → attempts' CODEC(T64, ZSTD)
+    abandoned_wait SimpleAggregateFunction(sumMap, Map(UInt32, UInt64)) COMMENT 'How long those waited who abandoned, ms: middle of the bucket → attempts' CODEC(T64, ZSTD),
+    PROJECTION by_journey
+    (
+        SELECT window_start, app, journey, sum(attempts), sum(valid), sum(failure), sum(timeout), sum(interrupted), sum(abandoned), sum(cancelled), sum(unknown), sum(sessions_hurt)
+        GROUP BY window_start, app, journey
+    )
 )
 ENGINE = AggregatingMergeTree
 PARTITION BY toMonday(window_start)
 ORDER BY (app, journey, route, platform, release, window_start)
 TTL window_start + INTERVAL 90 DAY
-SETTINGS non_replicated_deduplication_window = 10000, ttl_only_drop_parts = 1
+SETTINGS non_replicated_deduplication_window = 10000, ttl_only_drop_parts = 1, deduplicate_merge_projection_mode = 'rebuild'
 COMMENT 'Attempts of journeys by the minute, with few dimensions';
 
 CREATE TABLE IF NOT EXISTS sli.journey_hours
@@ -69,13 +76,23 @@ CREATE TABLE IF NOT EXISTS sli.journey_hours
     reasons SimpleAggregateFunction(sumMap, Map(String, UInt64)) COMMENT 'Reason → attempts that were no success' CODEC(ZSTD),
     latency SimpleAggregateFunction(sumMap, Map(UInt32, UInt64)) COMMENT 'Latency or value of the successes: middle of the bucket → attempts' CODEC(T64, ZSTD),
     latency_sum SimpleAggregateFunction(sum, UInt64) COMMENT 'Sum of the latencies or values, ten-thousandths of the unit' CODEC(T64, ZSTD),
-    abandoned_wait SimpleAggregateFunction(sumMap, Map(UInt32, UInt64)) COMMENT 'How long those waited who abandoned, ms: middle of the bucket → attempts' CODEC(T64, ZSTD)
+    abandoned_wait SimpleAggregateFunction(sumMap, Map(UInt32, UInt64)) COMMENT 'How long those waited who abandoned, ms: middle of the bucket → attempts' CODEC(T64, ZSTD),
+    PROJECTION by_journey
+    (
+        SELECT window_start, app, journey, sum(attempts), sum(valid), sum(failure), sum(timeout), sum(interrupted), sum(abandoned), sum(cancelled), sum(unknown), sum(sessions_hurt)
+        GROUP BY window_start, app, journey
+    ),
+    PROJECTION listed
+    (
+        SELECT app, journey, min(window_start), max(window_start), sum(attempts)
+        GROUP BY app, journey
+    )
 )
 ENGINE = AggregatingMergeTree
 PARTITION BY toMonday(window_start)
 ORDER BY (app, journey, route, platform, release, os, browser, device_class, country, connection, segment, window_start)
 TTL window_start + INTERVAL 400 DAY
-SETTINGS non_replicated_deduplication_window = 10000, ttl_only_drop_parts = 1
+SETTINGS non_replicated_deduplication_window = 10000, ttl_only_drop_parts = 1, deduplicate_merge_projection_mode = 'rebuild'
 COMMENT 'Attempts of journeys by the hour, with every dimension';
 
 CREATE TABLE IF NOT EXISTS sli.journey_steps
@@ -110,13 +127,18 @@ CREATE TABLE IF NOT EXISTS sli.objective_minutes
     valid SimpleAggregateFunction(sum, UInt64) COMMENT 'Attempts that the objective judges, weighted by sampling' CODEC(T64, ZSTD),
     bad SimpleAggregateFunction(sum, UInt64) COMMENT 'Those of them that were not good, weighted by sampling' CODEC(T64, ZSTD),
     observed SimpleAggregateFunction(sum, UInt64) COMMENT 'Attempts that the objective judges, as observed: how sure a ratio is' CODEC(T64, ZSTD),
-    observed_bad SimpleAggregateFunction(sum, UInt64) COMMENT 'Those of them that were not good, as observed' CODEC(T64, ZSTD)
+    observed_bad SimpleAggregateFunction(sum, UInt64) COMMENT 'Those of them that were not good, as observed' CODEC(T64, ZSTD),
+    PROJECTION by_objective
+    (
+        SELECT window_start, app, journey, objective, version, sum(valid), sum(bad), sum(observed), sum(observed_bad)
+        GROUP BY window_start, app, journey, objective, version
+    )
 )
 ENGINE = AggregatingMergeTree
 PARTITION BY toMonday(window_start)
 ORDER BY (app, journey, objective, version, platform, window_start)
 TTL window_start + INTERVAL 90 DAY
-SETTINGS non_replicated_deduplication_window = 10000, ttl_only_drop_parts = 1
+SETTINGS non_replicated_deduplication_window = 10000, ttl_only_drop_parts = 1, deduplicate_merge_projection_mode = 'rebuild'
 COMMENT 'Objectives by the minute, exact and not from buckets';
 
 -- By the month, since five years of weeks would be 260 partitions.
@@ -131,13 +153,18 @@ CREATE TABLE IF NOT EXISTS sli.objective_hours
     valid SimpleAggregateFunction(sum, UInt64) COMMENT 'Attempts that the objective judges, weighted by sampling' CODEC(T64, ZSTD),
     bad SimpleAggregateFunction(sum, UInt64) COMMENT 'Those of them that were not good, weighted by sampling' CODEC(T64, ZSTD),
     observed SimpleAggregateFunction(sum, UInt64) COMMENT 'Attempts that the objective judges, as observed: how sure a ratio is' CODEC(T64, ZSTD),
-    observed_bad SimpleAggregateFunction(sum, UInt64) COMMENT 'Those of them that were not good, as observed' CODEC(T64, ZSTD)
+    observed_bad SimpleAggregateFunction(sum, UInt64) COMMENT 'Those of them that were not good, as observed' CODEC(T64, ZSTD),
+    PROJECTION by_objective
+    (
+        SELECT window_start, app, journey, objective, version, sum(valid), sum(bad), sum(observed), sum(observed_bad)
+        GROUP BY window_start, app, journey, objective, version
+    )
 )
 ENGINE = AggregatingMergeTree
 PARTITION BY toStartOfMonth(window_start)
 ORDER BY (app, journey, objective, version, platform, window_start)
 TTL window_start + INTERVAL 5 YEAR
-SETTINGS non_replicated_deduplication_window = 10000, ttl_only_drop_parts = 1
+SETTINGS non_replicated_deduplication_window = 10000, ttl_only_drop_parts = 1, deduplicate_merge_projection_mode = 'rebuild'
 COMMENT 'Objectives by the hour, exact and not from buckets';
 
 -- What was counted of an objective since it was activated: counters for evaluators that keep their own history, such as
@@ -253,7 +280,12 @@ CREATE TABLE IF NOT EXISTS sli.batches
     events UInt64 COMMENT 'Events of the counted beacons' CODEC(T64, ZSTD),
     event_reasons Map(String, UInt64) COMMENT 'Reason → events that were not looked at' CODEC(ZSTD),
     rows Map(String, UInt64) COMMENT 'Table → rows written' CODEC(ZSTD),
-    missing_offsets UInt64 COMMENT 'Offsets of the range that the log did not hold any more' CODEC(T64, ZSTD)
+    missing_offsets UInt64 COMMENT 'Offsets of the range that the log did not hold any more' CODEC(T64, ZSTD),
+    PROJECTION reached
+    (
+        SELECT topic, partition, max(log_time_ms)
+        GROUP BY topic, partition
+    )
 )
 ENGINE = MergeTree
 PARTITION BY toStartOfMonth(toDateTime(intDiv(log_time_ms, 1000), 'UTC'))

@@ -5,15 +5,11 @@
 
 CREATE OR REPLACE VIEW sli.progress AS
 WITH
-    -- One topic is current: before partitions are added by a new topic, the old one is drained.
-    (SELECT argMax(topic, log_time_ms) FROM sli.batches) AS current_topic,
-    -- Older progress cannot matter: minutes are kept for 90 days.
-    (SELECT max(log_time_ms) FROM sli.batches) - 90 * 86400000 AS oldest_ms,
     (SELECT argMax(set_id, (activated_at, set_id)) FROM sli.definitions) AS active_set
 SELECT
-    current_topic AS topic,
+    current.topic AS topic,
     active_set AS set_id,
-    minOrNull(reached_ms) AS log_time_ms,
+    current.log_time_ms AS log_time_ms,
     (SELECT JSONExtractInt(any(content), 'settings', 'grace_ms') FROM sli.definitions WHERE set_id = active_set) AS grace_ms,
     (SELECT greatest(30000, max(timeout_ms)) FROM sli.active_journeys) AS timeout_ms_max,
     (SELECT greatest(28, max(window_days)) FROM sli.active_objectives) AS window_days_max,
@@ -21,18 +17,26 @@ SELECT
     first_open_hour - toIntervalDay(window_days_max) AS first_window_hour
 FROM
 (
-    SELECT partition, max(log_time_ms) AS reached_ms
-    FROM sli.batches
-    WHERE topic = current_topic AND log_time_ms >= oldest_ms
-    GROUP BY partition
-)
-COMMENT 'One row: how far the slowest partition of the current topic is; the first hour that is not complete for every journey, and the first hour of the longest window that ends there';
+    -- One topic is current: before partitions are added by a new topic, the old one is drained. Of a topic that was
+    -- recreated with fewer partitions the others are not waited for: minutes are kept for 90 days.
+    SELECT
+        argMaxOrNull(topic, newest_ms) AS topic,
+        argMaxOrNull(arrayMin(arrayFilter(ms -> ms >= newest_ms - 90 * 86400000, partitions_ms)), newest_ms) AS log_time_ms
+    FROM
+    (
+        SELECT topic, max(reached_ms) AS newest_ms, groupArray(reached_ms) AS partitions_ms
+        FROM (SELECT topic, partition, max(b.log_time_ms) AS reached_ms FROM sli.batches AS b GROUP BY topic, partition)
+        GROUP BY topic
+    )
+) AS current
+COMMENT 'One row: how far the slowest partition of the current topic is; the first hour that is not complete for every journey, and the first hour of the longest window that ends there. A partition that never wrote a batch is not known here';
 
 CREATE OR REPLACE VIEW sli.listed_journeys AS
 WITH
-    (SELECT max(window_start) FROM sli.journey_hours) AS last_hour,
-    (SELECT log_time_ms FROM sli.progress) AS progress_ms,
-    (SELECT grace_ms FROM sli.progress) AS grace_ms
+    (SELECT max(last) FROM (SELECT app, journey, max(window_start) AS last FROM sli.journey_hours GROUP BY app, journey)) AS last_hour,
+    (SELECT (log_time_ms, grace_ms, first_open_hour, first_window_hour) FROM sli.progress) AS progress,
+    progress.1 AS progress_ms,
+    progress.2 AS grace_ms
 SELECT
     listed.app AS app,
     listed.journey AS journey,
@@ -55,8 +59,8 @@ FROM
     UNION DISTINCT
     SELECT app, journey
     FROM sli.journey_hours
-    WHERE window_start > last_hour - INTERVAL 28 DAY
     GROUP BY app, journey
+    HAVING max(window_start) > last_hour - INTERVAL 28 DAY
 ) AS listed
 LEFT JOIN sli.active_journeys AS defined
     ON defined.journey = listed.journey AND (defined.app = listed.app OR defined.app = '*')
@@ -69,7 +73,7 @@ FROM sli.listed_journeys
 COMMENT 'Until when every attempt of a journey has settled: log time less timeout and grace; NULL where nothing was read yet';
 
 CREATE OR REPLACE VIEW sli.discovered AS
-WITH (SELECT max(window_start) FROM sli.journey_hours) AS last_hour
+WITH (SELECT max(last) FROM (SELECT app, journey, max(window_start) AS last FROM sli.journey_hours GROUP BY app, journey)) AS last_hour
 SELECT
     source.app AS app,
     source.journey AS journey,
@@ -122,78 +126,118 @@ FROM sli.objective_minutes AS source
 GROUP BY app, journey, objective, version, platform, window_start
 COMMENT 'Good and valid attempts of every objective by the minute, for evaluators of SLOs';
 
+-- What was counted of the listed objectives. Hours and minutes are read once for all objectives, and each takes what lies in
+-- its windows: the window of the objective, and those of burn alerts. A window of six hours or more begins with a whole hour.
 -- Pairs of windows and shares of the budget: https://sre.google/workbook/alerting-on-slos/, with the pair
 -- 2h/1d between. The factor is the share × the window of the objective ÷ the long window: 13.44, 5.6, 2.8 and
 -- 0.933 for 28 days; a pair that is longer than the window is left out. An alert needs both windows above the
 -- factor, and 5 bad attempts that were observed in the long one, so that a single error at low traffic wakes nobody.
-CREATE OR REPLACE VIEW sli.slo_burn AS
+CREATE OR REPLACE VIEW sli.objective_counts AS
 WITH
     5 AS observed_bad_min,
     [300, 1800, 3600, 7200, 21600, 86400, 259200] AS windows_s,
+    7200 AS minutes_until_s,
     [
         ('5m', '1h', 1, 3, 2, 'page'),
         ('30m', '6h', 2, 5, 5, 'page'),
         ('2h', '1d', 4, 6, 10, 'ticket'),
         ('6h', '3d', 5, 7, 10, 'ticket')
-    ]::Array(Tuple(short String, long String, short_index UInt8, long_index UInt8, budget_percent UInt8, severity String)) AS pairs,
-    (SELECT first_open_hour FROM sli.progress) AS first_open_hour,
-    1000000 - round(objectives.target * 1000000) AS allowed_ppm
+    ]::Array(Tuple(short String, long String, short_index UInt8, long_index UInt8, budget_percent UInt8, severity String)) AS window_pairs,
+    (SELECT (log_time_ms, grace_ms, first_open_hour, first_window_hour) FROM sli.progress) AS progress,
+    ifNull(o.complete_until, toDateTime(0, 'UTC')) AS until,
+    toStartOfHour(until) AS open_hour,
+    arrayFilter(r -> r.window_start < if(r.is_minute, until, open_hour), counted.rows) AS complete,
+    arrayFilter(r -> r.window_start >= if(r.is_minute, open_hour, o.window_from), complete) AS in_window,
+    arrayFilter(r -> r.window_start >= open_hour - windows_s[-1], complete) AS recent,
+    arrayMap(
+        w -> arrayFilter(
+            r -> if(r.is_minute, r.window_start >= if(w <= minutes_until_s, until - w, open_hour), w > minutes_until_s AND r.window_start >= open_hour - w),
+            recent),
+        windows_s) AS in_windows
 SELECT
-    objectives.app AS app,
-    objectives.journey AS journey,
-    objectives.objective AS objective,
-    objectives.version AS version,
-    objectives.target AS target,
-    pair.short AS short_window,
-    pair.long AS long_window,
-    pair.severity AS severity,
-    pair.budget_percent * objectives.window_days * 86400 / windows_s[pair.long_index] / 100 AS factor,
-    counts.valid[pair.short_index] AS short_valid,
-    counts.bad[pair.short_index] AS short_bad,
-    counts.valid[pair.long_index] AS long_valid,
-    counts.bad[pair.long_index] AS long_bad,
-    counts.observed_bad[pair.long_index] AS long_observed_bad,
-    multiIf(short_valid = 0, NULL, short_bad = 0, 0, short_bad * 1000000 / (short_valid * allowed_ppm)) AS short_burn,
-    multiIf(long_valid = 0, NULL, long_bad = 0, 0, long_bad * 1000000 / (long_valid * allowed_ppm)) AS long_burn,
-    if(short_burn > factor AND long_burn > factor AND long_observed_bad >= observed_bad_min, severity, 'none') AS alert,
-    objectives.complete_until AS complete_until
-FROM sli.listed_objectives AS objectives
+    o.app AS app,
+    o.journey AS journey,
+    o.objective AS objective,
+    o.version AS version,
+    o.description AS description,
+    o.target AS target,
+    1000000 - round(o.target * 1000000) AS allowed_ppm,
+    o.window_days AS window_days,
+    o.window_from AS window_from,
+    o.title AS title,
+    o.promise AS promise,
+    o.product AS product,
+    o.owner AS owner,
+    o.policy AS policy,
+    o.complete_until AS complete_until,
+    if(empty(in_window), NULL, arrayMin(r -> r.window_start, in_window)) AS since,
+    arraySum(r -> r.valid, in_window) AS valid,
+    arraySum(r -> r.bad, in_window) AS bad,
+    arraySum(r -> r.observed, in_window) AS observed,
+    arraySum(r -> r.observed_bad, in_window) AS observed_bad,
+    arrayMap(rows -> arraySum(r -> r.valid, rows), in_windows) AS valid_in,
+    arrayMap(rows -> arraySum(r -> r.bad, rows), in_windows) AS bad_in,
+    arrayMap(rows -> arraySum(r -> r.observed_bad, rows), in_windows) AS observed_bad_in,
+    arrayMap(
+        p -> (p.short, p.long, p.severity, p.budget_percent * o.window_days * 86400 / windows_s[p.long_index] / 100,
+            valid_in[p.short_index], bad_in[p.short_index], valid_in[p.long_index], bad_in[p.long_index], observed_bad_in[p.long_index])
+            ::Tuple(short_window String, long_window String, severity String, factor Float64, short_valid UInt64, short_bad UInt64, long_valid UInt64, long_bad UInt64, long_observed_bad UInt64),
+        arrayFilter(p -> windows_s[p.long_index] <= o.window_days * 86400, window_pairs)) AS pairs,
+    arrayMap(
+        p -> if(p.long_observed_bad >= observed_bad_min
+            AND p.short_bad * 1000000 > p.factor * p.short_valid * allowed_ppm
+            AND p.long_bad * 1000000 > p.factor * p.long_valid * allowed_ppm, p.severity, 'none'),
+        pairs) AS alerts
+FROM sli.listed_objectives AS o
 LEFT JOIN
 (
-    -- Each minute is counted under the shortest window that it is in; a window is the sum of the shorter ones.
     SELECT
         app,
         journey,
         objective,
-        sumForEach(arrayMap(i -> if(i >= shortest, bucket_valid, 0), arrayEnumerate(windows_s))) AS valid,
-        sumForEach(arrayMap(i -> if(i >= shortest, bucket_bad, 0), arrayEnumerate(windows_s))) AS bad,
-        sumForEach(arrayMap(i -> if(i >= shortest, bucket_observed_bad, 0), arrayEnumerate(windows_s))) AS observed_bad
+        version,
+        groupArray((window_start, is_minute, valid, bad, observed, observed_bad)::Tuple(window_start DateTime('UTC'), is_minute Bool, valid UInt64, bad UInt64, observed UInt64, observed_bad UInt64)) AS rows
     FROM
     (
-        WITH listed.complete_until - source.window_start AS age_s
-        SELECT
-            listed.app AS app,
-            listed.journey AS journey,
-            listed.objective AS objective,
-            multiIf(age_s <= 300, 1, age_s <= 1800, 2, age_s <= 3600, 3, age_s <= 7200, 4, age_s <= 21600, 5, age_s <= 86400, 6, 7) AS shortest,
-            sum(source.valid) AS bucket_valid,
-            sum(source.bad) AS bucket_bad,
-            sum(source.observed_bad) AS bucket_observed_bad
-        FROM sli.objective_minutes AS source
-        SEMI LEFT JOIN sli.listed_objectives AS listed
-            ON listed.app = source.app AND listed.journey = source.journey
-            AND listed.objective = source.objective AND listed.version = source.version
-        WHERE source.window_start >= first_open_hour - INTERVAL 3 DAY
-            AND source.window_start >= listed.complete_until - INTERVAL 3 DAY
-            AND source.window_start < listed.complete_until
-        GROUP BY app, journey, objective, shortest
+        SELECT window_start, app, journey, objective, version, sum(h.valid) AS valid, sum(h.bad) AS bad, sum(h.observed) AS observed, sum(h.observed_bad) AS observed_bad, false AS is_minute
+        FROM sli.objective_hours AS h
+        WHERE window_start >= progress.4
+        GROUP BY window_start, app, journey, objective, version
+        UNION ALL
+        SELECT window_start, app, journey, objective, version, sum(m.valid) AS valid, sum(m.bad) AS bad, sum(m.observed) AS observed, sum(m.observed_bad) AS observed_bad, true AS is_minute
+        FROM sli.objective_minutes AS m
+        WHERE window_start >= progress.3 - minutes_until_s
+        GROUP BY window_start, app, journey, objective, version
     )
-    GROUP BY app, journey, objective
-) AS counts
-    ON counts.app = objectives.app AND counts.journey = objectives.journey AND counts.objective = objectives.objective
-ARRAY JOIN pairs AS pair
-WHERE objectives.target IS NOT NULL AND windows_s[pair.long_index] <= objectives.window_days * 86400
+    GROUP BY app, journey, objective, version
+) AS counted
+    ON counted.app = o.app AND counted.journey = o.journey AND counted.objective = o.objective AND counted.version = o.version
 SETTINGS join_use_nulls = 0
+COMMENT 'What was counted of every listed objective, in its window and in those of burn alerts';
+
+CREATE OR REPLACE VIEW sli.slo_burn AS
+SELECT
+    c.app AS app,
+    c.journey AS journey,
+    c.objective AS objective,
+    c.version AS version,
+    c.target AS target,
+    pair.short_window AS short_window,
+    pair.long_window AS long_window,
+    pair.severity AS severity,
+    pair.factor AS factor,
+    pair.short_valid AS short_valid,
+    pair.short_bad AS short_bad,
+    pair.long_valid AS long_valid,
+    pair.long_bad AS long_bad,
+    pair.long_observed_bad AS long_observed_bad,
+    multiIf(short_valid = 0, NULL, short_bad = 0, 0, short_bad * 1000000 / (short_valid * c.allowed_ppm)) AS short_burn,
+    multiIf(long_valid = 0, NULL, long_bad = 0, 0, long_bad * 1000000 / (long_valid * c.allowed_ppm)) AS long_burn,
+    alert,
+    c.complete_until AS complete_until
+FROM sli.objective_counts AS c
+ARRAY JOIN c.pairs AS pair, c.alerts AS alert
+WHERE c.target IS NOT NULL
 COMMENT 'How fast objectives use up their budgets: 1 is a budget used up exactly at the end of the window';
 
 -- low and high are the Wilson score interval of 95 % (Wilson 1927, doi:10.1080/01621459.1927.10502953) of the
@@ -203,94 +247,17 @@ WITH
     20 AS observed_min,
     0.25 AS at_risk_share,
     1.959963984540054 AS z,
-    (SELECT first_open_hour FROM sli.progress) AS first_open_hour,
-    (SELECT first_window_hour FROM sli.progress) AS first_window_hour,
-    objective_counts AS
-    (
-        SELECT
-            listed.app AS app,
-            listed.journey AS journey,
-            listed.objective AS objective,
-            sum(source.valid) AS valid,
-            sum(source.bad) AS bad,
-            sum(source.observed) AS observed,
-            sum(source.observed_bad) AS observed_bad
-        FROM
-        (
-            SELECT app, journey, objective, version, window_start, valid, bad, observed, observed_bad, 0 AS is_minute
-            FROM sli.objective_hours
-            WHERE window_start >= first_window_hour
-            UNION ALL
-            SELECT app, journey, objective, version, window_start, valid, bad, observed, observed_bad, 1 AS is_minute
-            FROM sli.objective_minutes
-            WHERE window_start >= first_open_hour
-        ) AS source
-        SEMI LEFT JOIN sli.listed_objectives AS listed
-            ON listed.app = source.app AND listed.journey = source.journey
-            AND listed.objective = source.objective AND listed.version = source.version
-        WHERE source.window_start >= if(is_minute, toStartOfHour(listed.complete_until), listed.window_from)
-            AND source.window_start < if(is_minute, listed.complete_until, toStartOfHour(listed.complete_until))
-        GROUP BY app, journey, objective
-    ),
-    journey_counts AS
-    (
-        SELECT
-            listed.app AS app,
-            listed.journey AS journey,
-            listed.window_days AS window_days,
-            sum(source.attempts) AS attempts,
-            sum(source.valid) AS valid,
-            sum(source.success) AS success,
-            sum(source.unknown) AS unknown,
-            sum(source.sessions_hurt) AS sessions_hurt
-        FROM
-        (
-            SELECT app, journey, window_start, sum(h.attempts) AS attempts, sum(h.valid) AS valid, toUInt64(greatest(0, toInt64(sum(h.attempts)) - toInt64(sum(h.failure) + sum(h.timeout) + sum(h.interrupted) + sum(h.abandoned) + sum(h.cancelled) + sum(h.unknown)))) AS success, sum(h.unknown) AS unknown, sum(h.sessions_hurt) AS sessions_hurt, 0 AS is_minute
-            FROM sli.journey_hours AS h
-            WHERE window_start >= first_window_hour
-            GROUP BY app, journey, window_start
-            UNION ALL
-            SELECT app, journey, window_start, sum(m.attempts) AS attempts, sum(m.valid) AS valid, toUInt64(greatest(0, toInt64(sum(m.attempts)) - toInt64(sum(m.failure) + sum(m.timeout) + sum(m.interrupted) + sum(m.abandoned) + sum(m.cancelled) + sum(m.unknown)))) AS success, sum(m.unknown) AS unknown, sum(m.sessions_hurt) AS sessions_hurt, 1 AS is_minute
-            FROM sli.journey_minutes AS m
-            WHERE window_start >= first_open_hour
-            GROUP BY app, journey, window_start
-        ) AS source
-        INNER JOIN (SELECT DISTINCT app, journey, window_days, window_from, complete_until FROM sli.listed_objectives) AS listed
-            ON listed.app = source.app AND listed.journey = source.journey
-        WHERE source.window_start >= if(is_minute, toStartOfHour(listed.complete_until), listed.window_from)
-            AND source.window_start < if(is_minute, listed.complete_until, toStartOfHour(listed.complete_until))
-        GROUP BY app, journey, window_days
-    ),
-    app_quality AS
-    (
-        SELECT
-            listed.app AS app,
-            listed.window_from AS window_from,
-            listed.complete_until AS complete_until,
-            sum(source.sequence_received) AS sequence_received,
-            sum(source.sequence_expected) AS sequence_expected
-        FROM
-        (
-            SELECT app, hour, sum(q.sequence_received) AS sequence_received, sum(q.sequence_expected) AS sequence_expected
-            FROM sli.quality AS q
-            WHERE hour >= first_window_hour
-            GROUP BY app, hour
-        ) AS source
-        INNER JOIN (SELECT DISTINCT app, window_from, complete_until FROM sli.listed_objectives) AS listed ON listed.app = source.app
-        WHERE source.hour >= listed.window_from AND source.hour < listed.complete_until
-        GROUP BY app, window_from, complete_until
-    ),
-    alerts AS
-    (
-        SELECT app, journey, objective, multiIf(countIf(b.alert = 'page') > 0, 'page', countIf(b.alert = 'ticket') > 0, 'ticket', 'none') AS alert
-        FROM sli.slo_burn AS b
-        GROUP BY app, journey, objective
-    ),
-    1000000 - round(o.target * 1000000) AS allowed_ppm,
-    1 - least(c.observed_bad, c.observed) / c.observed AS observed_ratio,
-    z * z / c.observed AS z_squared_share,
+    (SELECT (log_time_ms, grace_ms, first_open_hour, first_window_hour) FROM sli.progress) AS progress,
+    toStartOfHour(o.complete_until) AS open_hour,
+    arrayFilter(r -> ifNull(r.window_start < if(r.is_minute, o.complete_until, open_hour) AND r.window_start >= if(r.is_minute, open_hour, o.window_from), false), j.rows) AS attempts_rows,
+    arrayFilter(r -> ifNull(r.hour < o.complete_until AND r.hour >= o.window_from, false), q.rows) AS quality_rows,
+    arraySum(r -> r.attempts, attempts_rows) AS attempts,
+    arraySum(r -> r.unknown, attempts_rows) AS unknown,
+    arraySum(r -> r.sequence_expected, quality_rows) AS sequence_expected,
+    1 - least(o.observed_bad, o.observed) / o.observed AS observed_ratio,
+    z * z / o.observed AS z_squared_share,
     (observed_ratio + z_squared_share / 2) / (1 + z_squared_share) AS wilson_middle,
-    z / (1 + z_squared_share) * sqrt(observed_ratio * (1 - observed_ratio) / c.observed + z_squared_share / (4 * c.observed)) AS wilson_half
+    z / (1 + z_squared_share) * sqrt(observed_ratio * (1 - observed_ratio) / o.observed + z_squared_share / (4 * o.observed)) AS wilson_half
 SELECT
     o.app AS app,
     o.journey AS journey,
@@ -306,32 +273,114 @@ SELECT
     concat(toString(o.window_days), 'd') AS window,
     o.window_days AS window_days,
     o.window_from AS window_from,
-    if(o.objective = '', j.success, toUInt64(greatest(0, toInt64(c.valid) - toInt64(c.bad)))) AS good,
-    if(o.objective = '', j.valid, c.valid) AS valid,
+    o.since AS since,
+    if(o.objective = '', arraySum(r -> r.success, attempts_rows), toUInt64(greatest(0, toInt64(o.valid) - toInt64(o.bad)))) AS good,
+    if(o.objective = '', arraySum(r -> r.valid, attempts_rows), o.valid) AS valid,
     if(valid = 0, NULL, good / valid) AS ratio,
-    c.observed AS observed,
-    c.observed_bad AS observed_bad,
+    o.observed AS observed,
+    o.observed_bad AS observed_bad,
     if(observed = 0, NULL, greatest(0, wilson_middle - wilson_half)) AS low,
     if(observed = 0, NULL, least(1, wilson_middle + wilson_half)) AS high,
     -- In millionths, in which targets are given, so that 0.5 % of 1,000 are 5 and not 5.0000000000000044.
-    valid * allowed_ppm / 1000000 AS budget_total,
-    (valid * allowed_ppm - (valid - good) * 1000000) / 1000000 AS budget_left,
-    j.sessions_hurt AS sessions_hurt,
-    if(j.attempts = 0, NULL, j.unknown / j.attempts) AS unknown_share,
-    if(valid + j.unknown = 0, NULL, good / (valid + j.unknown)) AS ratio_if_unknown_bad,
-    if(q.sequence_expected = 0, NULL, q.sequence_received / q.sequence_expected) AS coverage,
+    valid * o.allowed_ppm / 1000000 AS budget_total,
+    (valid * o.allowed_ppm - (valid - good) * 1000000) / 1000000 AS budget_left,
+    arraySum(r -> r.sessions_hurt, attempts_rows) AS sessions_hurt,
+    if(attempts = 0, NULL, unknown / attempts) AS unknown_share,
+    if(valid + unknown = 0, NULL, good / (valid + unknown)) AS ratio_if_unknown_bad,
+    if(sequence_expected = 0, NULL, arraySum(r -> r.sequence_received, quality_rows) / sequence_expected) AS coverage,
     o.complete_until AS complete_until,
-    if(a.alert = '', 'none', a.alert) AS alert,
+    multiIf(o.target IS NULL, 'none', has(o.alerts, 'page'), 'page', has(o.alerts, 'ticket'), 'ticket', 'none') AS alert,
     multiIf(
         o.target IS NULL, 'no_objective',
         observed < observed_min, 'insufficient_data',
         budget_left < 0, 'broken',
-        a.alert IN ('page', 'ticket') OR budget_left < at_risk_share * budget_total, 'at_risk',
+        alert IN ('page', 'ticket') OR budget_left < at_risk_share * budget_total, 'at_risk',
         'kept') AS state
-FROM sli.listed_objectives AS o
-LEFT JOIN objective_counts AS c ON c.app = o.app AND c.journey = o.journey AND c.objective = o.objective
-LEFT JOIN journey_counts AS j ON j.app = o.app AND j.journey = o.journey AND j.window_days = o.window_days
-LEFT JOIN app_quality AS q ON q.app = o.app AND q.window_from = o.window_from AND q.complete_until = o.complete_until
-LEFT JOIN alerts AS a ON a.app = o.app AND a.journey = o.journey AND a.objective = o.objective
+FROM sli.objective_counts AS o
+LEFT JOIN
+(
+    SELECT app, journey, groupArray((window_start, is_minute, attempts, valid, success, unknown, sessions_hurt)::Tuple(window_start DateTime('UTC'), is_minute Bool, attempts UInt64, valid UInt64, success UInt64, unknown UInt64, sessions_hurt UInt64)) AS rows
+    FROM
+    (
+        SELECT window_start, app, journey, sum(h.attempts) AS attempts, sum(h.valid) AS valid, toUInt64(greatest(0, toInt64(sum(h.attempts)) - toInt64(sum(h.failure) + sum(h.timeout) + sum(h.interrupted) + sum(h.abandoned) + sum(h.cancelled) + sum(h.unknown)))) AS success, sum(h.unknown) AS unknown, sum(h.sessions_hurt) AS sessions_hurt, false AS is_minute
+        FROM sli.journey_hours AS h
+        WHERE window_start >= progress.4
+        GROUP BY window_start, app, journey
+        UNION ALL
+        SELECT window_start, app, journey, sum(m.attempts) AS attempts, sum(m.valid) AS valid, toUInt64(greatest(0, toInt64(sum(m.attempts)) - toInt64(sum(m.failure) + sum(m.timeout) + sum(m.interrupted) + sum(m.abandoned) + sum(m.cancelled) + sum(m.unknown)))) AS success, sum(m.unknown) AS unknown, sum(m.sessions_hurt) AS sessions_hurt, true AS is_minute
+        FROM sli.journey_minutes AS m
+        WHERE window_start >= progress.3
+        GROUP BY window_start, app, journey
+    )
+    GROUP BY app, journey
+) AS j ON j.app = o.app AND j.journey = o.journey
+LEFT JOIN
+(
+    SELECT app, groupArray((hour, sequence_received, sequence_expected)::Tuple(hour DateTime('UTC'), sequence_received UInt64, sequence_expected UInt64)) AS rows
+    FROM
+    (
+        SELECT app, hour, sum(source.sequence_received) AS sequence_received, sum(source.sequence_expected) AS sequence_expected
+        FROM sli.quality AS source
+        WHERE hour >= progress.4
+        GROUP BY app, hour
+    )
+    GROUP BY app
+) AS q ON q.app = o.app
 SETTINGS join_use_nulls = 0
 COMMENT 'Every objective over its window: was the promise kept';
+
+-- A changed objective is a new version and counts anew, so slo_status shows less than a window for a while. What was promised
+-- before stands here, over the last window in which it was counted.
+CREATE OR REPLACE VIEW sli.slo_versions AS
+WITH
+    20 AS observed_min,
+    0.25 AS at_risk_share,
+    1000000 - round(defined.target * 1000000) AS allowed_ppm
+SELECT
+    counted.app AS app,
+    counted.journey AS journey,
+    counted.objective AS objective,
+    counted.version AS version,
+    defined.description AS description,
+    defined.target AS target,
+    defined.window_days AS window_days,
+    ((counted.journey, counted.objective, counted.version) IN (SELECT journey, objective, version FROM sli.active_objectives))::Bool AS is_current,
+    lives.first_hour AS counted_from,
+    lives.last_hour + INTERVAL 1 HOUR AS counted_until,
+    toUInt64(greatest(0, toInt64(sum(counted.valid)) - toInt64(sum(counted.bad)))) AS good,
+    sum(counted.valid) AS valid,
+    if(valid = 0, NULL, good / valid) AS ratio,
+    sum(counted.observed) AS observed,
+    valid * allowed_ppm / 1000000 AS budget_total,
+    (valid * allowed_ppm - (valid - good) * 1000000) / 1000000 AS budget_left,
+    multiIf(
+        target IS NULL, 'no_objective',
+        observed < observed_min, 'insufficient_data',
+        budget_left < 0, 'broken',
+        budget_left < at_risk_share * budget_total, 'at_risk',
+        'kept') AS state
+FROM
+(
+    SELECT window_start, app, journey, objective, version, sum(h.valid) AS valid, sum(h.bad) AS bad, sum(h.observed) AS observed
+    FROM sli.objective_hours AS h
+    GROUP BY window_start, app, journey, objective, version
+) AS counted
+INNER JOIN
+(
+    SELECT app, journey, objective, version, min(window_start) AS first_hour, max(window_start) AS last_hour
+    FROM sli.objective_hours
+    GROUP BY app, journey, objective, version
+) AS lives
+    ON lives.app = counted.app AND lives.journey = counted.journey AND lives.objective = counted.objective AND lives.version = counted.version
+INNER JOIN
+(
+    -- A version is a hash of what it promises: whichever set names it says the same.
+    SELECT journey, objective, version, any(d.description) AS description, any(d.target) AS target, any(d.window_days) AS window_days
+    FROM sli.objective_definitions AS d
+    GROUP BY journey, objective, version
+) AS defined
+    ON defined.journey = counted.journey AND defined.objective = counted.objective AND defined.version = counted.version
+WHERE counted.window_start > lives.last_hour - toIntervalDay(defined.window_days)
+GROUP BY app, journey, objective, version, description, target, window_days, is_current, counted_from, counted_until
+SETTINGS join_use_nulls = 0
+COMMENT 'Every version of every objective over the last window in which it was counted: what was promised before and after a change';

@@ -145,7 +145,7 @@ async fn slo(
     let key = key(&path);
     let status = found(&numbers, key).await?;
     let burn = numbers.burn(key).await?;
-    let hours = match &status.since {
+    let hours = match &status.window_from {
         Some(since) => numbers.hours(key, &status.version, since).await?,
         None => Vec::new(),
     };

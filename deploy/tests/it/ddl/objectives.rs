@@ -160,14 +160,16 @@ async fn an_alert_needs_both_windows_and_enough_bad_attempts() {
         window("silent", until, 100, 100),
         window("unloved", until - MINUTE, 100, 100),
     ];
-    // 4 % bad for three days, and all bad in the minute before, which is in no window.
-    for minutes in (5..=3 * 24 * 60).step_by(5) {
+    // 4 % bad for three days and half an hour, and all bad in the minute before, which is in no window.
+    for minutes in (5..=3 * 24 * 60 + 30).step_by(5) {
         for journey in ["ticket", "week", "day"] {
             rows.push(window(journey, until - minutes * MINUTE, 100, 4));
         }
     }
-    rows.push(window("ticket", until - 3 * DAY - MINUTE, 1_000, 1_000));
+    rows.push(window("ticket", base - 3 * DAY - MINUTE, 1_000, 1_000));
     database.insert("objective_minutes", &rows).await;
+    rows.iter_mut().for_each(|row| row.window_start -= row.window_start % HOUR);
+    database.insert("objective_hours", &rows).await;
 
     let burn = |journey: &str, window: &str| {
         format!(
@@ -191,13 +193,14 @@ async fn an_alert_needs_both_windows_and_enough_bad_attempts() {
         ("five", "5m/1h", row(13.44, (5, json!(100)), (5, json!(100)), 5, "page")),
         ("silent", "5m/1h", row(13.44, (0, json!(null)), (0, json!(null)), 0, "none")),
         ("ticket", "5m/1h", steady(13.44, 1, 12, "none")),
-        ("ticket", "30m/6h", steady(5.6, 6, 72, "none")),
-        ("ticket", "2h/1d", steady(2.8, 24, 288, "ticket")),
-        ("ticket", "6h/3d", steady(28.0 / 30.0, 72, 864, "ticket")),
+        // From six hours on a window begins with a whole hour, here half an hour earlier.
+        ("ticket", "30m/6h", steady(5.6, 6, 78, "none")),
+        ("ticket", "2h/1d", steady(2.8, 24, 294, "ticket")),
+        ("ticket", "6h/3d", steady(28.0 / 30.0, 78, 870, "ticket")),
         // A week's budget is a quarter of four weeks': the same ratio uses it up four times as fast.
         ("week", "5m/1h", steady(3.36, 1, 12, "page")),
-        ("week", "6h/3d", steady(7.0 / 30.0, 72, 864, "ticket")),
-        ("day", "2h/1d", steady(0.1, 24, 288, "ticket")),
+        ("week", "6h/3d", steady(7.0 / 30.0, 78, 870, "ticket")),
+        ("day", "2h/1d", steady(0.1, 24, 294, "ticket")),
         // Longer than the objective's window; an indicator has no budget to burn.
         ("day", "6h/3d", json!([])),
         ("unloved", "5m/1h", json!([])),
@@ -207,6 +210,6 @@ async fn an_alert_needs_both_windows_and_enough_bad_attempts() {
         assert!(super::equal(&found, &expect), "{journey} {window}\nfound  {found}\nexpect {expect}");
     }
     database.merge().await;
-    database.check(&burn("ticket", "2h/1d"), steady(2.8, 24, 288, "ticket")).await;
+    database.check(&burn("ticket", "2h/1d"), steady(2.8, 24, 294, "ticket")).await;
     database.stop().await;
 }
