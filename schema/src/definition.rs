@@ -294,6 +294,16 @@ pub enum Comparison {
 }
 
 impl Comparison {
+    /// Its sign, for people.
+    pub fn sign(self) -> &'static str {
+        match self {
+            Self::Less => "<",
+            Self::LessOrEqual => "≤",
+            Self::GreaterOrEqual => "≥",
+            Self::Greater => ">",
+        }
+    }
+
     /// Whether `left` stands in this relation to `right`.
     pub fn holds<T: PartialOrd>(self, left: T, right: T) -> bool {
         match self {
@@ -301,6 +311,32 @@ impl Comparison {
             Self::LessOrEqual => left <= right,
             Self::GreaterOrEqual => left >= right,
             Self::Greater => left > right,
+        }
+    }
+}
+
+impl Rule {
+    /// What makes a valid attempt good, for people.
+    pub fn description(&self, unit: Unit) -> String {
+        let unit = match unit {
+            Unit::Ms => " ms",
+            Unit::Score => "",
+        };
+        match self {
+            Rule::Works => "success".to_owned(),
+            Rule::Within { default, by_platform, from } => {
+                let others = if by_platform.is_empty() { "" } else { " elsewhere" };
+                let limits: Vec<String> = by_platform
+                    .iter()
+                    .map(|(platform, limit)| format!("{limit}{unit} on {platform}"))
+                    .chain(default.iter().map(|limit| format!("{limit}{unit}{others}")))
+                    .collect();
+                let from = from.as_ref().map(|step| format!(", from step {step}")).unwrap_or_default();
+                format!("success within {}{from}", limits.join(", "))
+            }
+            Rule::Value { comparison, limit } => {
+                format!("value {} {limit}{unit}", comparison.sign())
+            }
         }
     }
 }

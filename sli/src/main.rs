@@ -4,11 +4,19 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use deploy::error::StackError;
 
+mod check;
 mod clickhouse;
+mod definitions;
+mod diff;
+mod difference;
+mod explain;
 mod export;
 mod numbers;
+mod output;
 mod serve;
+mod status;
 
 /// Service levels measured where the user is: definitions as files, numbers for everyone.
 #[derive(Debug, Parser)]
@@ -19,11 +27,32 @@ struct Cli {
 }
 
 const EXAMPLES: &str = "Examples:
+  sli check                               are the files right, and what do they define
+  sli explain watch-lecture               a journey in plain words
+  sli apply                               what changes, and activate it
+  sli status                              how every promise stands
+  sli serve                               numbers for Prometheus and others on port 8090
   sli export sloth definitions -o rules   objectives as specifications for Sloth
-  sli serve                               numbers for Prometheus and others on port 8090";
+
+Ends with 0 when all is well, with 1 when what was asked about is not, with 2 when it cannot be told.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Check the files of a folder.
+    #[command(after_help = check::EXAMPLES)]
+    Check(check::CheckArgs),
+    /// Say what a folder would change.
+    #[command(after_help = diff::DIFF_EXAMPLES)]
+    Diff(diff::DiffArgs),
+    /// Activate a folder through the log.
+    #[command(after_help = diff::APPLY_EXAMPLES)]
+    Apply(diff::ApplyArgs),
+    /// Explain a journey in plain words.
+    #[command(after_help = explain::EXAMPLES)]
+    Explain(explain::ExplainArgs),
+    /// Say how every promise stands.
+    #[command(after_help = status::EXAMPLES)]
+    Status(status::StatusArgs),
     /// Serve the numbers to evaluators: Prometheus, an HTTP API, webhooks of burn alerts.
     #[command(after_help = serve::EXAMPLES)]
     Serve(serve::ServeArgs),
@@ -32,17 +61,33 @@ enum Command {
     Export(export::ExportArgs),
 }
 
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    /// All is well.
+    Right,
+    /// What was asked about is not.
+    Wrong,
+}
+
 #[actix_web::main]
 async fn main() -> ExitCode {
     let done = match Cli::parse().command {
-        Command::Serve(args) => serve::run(args).await,
-        Command::Export(args) => export::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Diff(args) => diff::diff(&args).await,
+        Command::Apply(args) => diff::apply(&args).await,
+        Command::Explain(args) => explain::run(&args),
+        Command::Status(args) => status::run(&args).await,
+        Command::Serve(args) => serve::run(args).await.map(|()| Outcome::Right),
+        Command::Export(args) => export::run(&args).map(|()| Outcome::Right),
     };
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(Outcome::Right) => ExitCode::SUCCESS,
+        Ok(Outcome::Wrong) => ExitCode::from(1),
         Err(error) => {
             eprintln!("error: {error:#}");
-            ExitCode::from(2)
+            let is_of_files = matches!(error.downcast_ref(), Some(StackError::Definitions { .. }));
+            ExitCode::from(if is_of_files { 1 } else { 2 })
         }
     }
 }

@@ -5,14 +5,14 @@
 
 CREATE OR REPLACE VIEW sli.progress AS
 WITH
-    (SELECT argMax(set_id, (activated_at, set_id)) FROM sli.definitions) AS active_set
+    (SELECT argMax((set_id, JSONExtractInt(content, 'settings', 'grace_ms')), (activated_at, set_id)) FROM sli.definitions) AS active
 SELECT
     current.topic AS topic,
-    active_set AS set_id,
+    active.1 AS set_id,
     current.log_time_ms AS log_time_ms,
-    (SELECT JSONExtractInt(any(content), 'settings', 'grace_ms') FROM sli.definitions WHERE set_id = active_set) AS grace_ms,
-    (SELECT greatest(30000, max(timeout_ms)) FROM sli.active_journeys) AS timeout_ms_max,
-    (SELECT greatest(28, max(window_days)) FROM sli.active_objectives) AS window_days_max,
+    active.2 AS grace_ms,
+    (SELECT greatest(30000, max(timeout_ms)) FROM sli.journey_definitions WHERE set_id = active.1) AS timeout_ms_max,
+    (SELECT greatest(28, max(window_days)) FROM sli.objective_definitions WHERE set_id = active.1) AS window_days_max,
     toStartOfHour(toDateTime(intDiv(log_time_ms - timeout_ms_max - grace_ms, 1000), 'UTC')) AS first_open_hour,
     first_open_hour - toIntervalDay(window_days_max) AS first_window_hour
 FROM
@@ -33,7 +33,6 @@ COMMENT 'One row: how far the slowest partition of the current topic is; the fir
 
 CREATE OR REPLACE VIEW sli.listed_journeys AS
 WITH
-    (SELECT max(last) FROM (SELECT app, journey, max(window_start) AS last FROM sli.journey_hours GROUP BY app, journey)) AS last_hour,
     (SELECT (log_time_ms, grace_ms, first_open_hour, first_window_hour) FROM sli.progress) AS progress,
     progress.1 AS progress_ms,
     progress.2 AS grace_ms
@@ -60,7 +59,7 @@ FROM
     SELECT app, journey
     FROM sli.journey_hours
     GROUP BY app, journey
-    HAVING max(window_start) > last_hour - INTERVAL 28 DAY
+    HAVING max(window_start) > toDateTime(intDiv(progress_ms, 1000), 'UTC') - INTERVAL 28 DAY
 ) AS listed
 LEFT JOIN sli.active_journeys AS defined
     ON defined.journey = listed.journey AND (defined.app = listed.app OR defined.app = '*')

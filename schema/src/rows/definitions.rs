@@ -5,7 +5,7 @@
 
 use serde::Serialize;
 
-use crate::definition::{Comparison, DefinitionSet, Journey, Rule, Unit};
+use crate::definition::{DefinitionSet, Journey};
 
 /// App of a journey that is defined for every app.
 pub const EVERY_APP: &str = "*";
@@ -111,7 +111,7 @@ impl ObjectiveDefinitionRow {
                 version: objective.version.clone(),
                 target: objective.target_ppm.map(|ppm| f64::from(ppm) / 1_000_000.0),
                 window_days: objective.window_days,
-                description: description(&objective.rule, journey.unit),
+                description: objective.rule.description(journey.unit),
             })
             .collect()
     }
@@ -129,42 +129,12 @@ fn seconds(ms: i64) -> String {
     format!("{}.{:03}", ms.div_euclid(1000), ms.rem_euclid(1000))
 }
 
-/// What makes a valid attempt good, for people.
-fn description(rule: &Rule, unit: Unit) -> String {
-    let unit = match unit {
-        Unit::Ms => " ms",
-        Unit::Score => "",
-    };
-    match rule {
-        Rule::Works => "success".to_owned(),
-        Rule::Within { default, by_platform, from } => {
-            let others = if by_platform.is_empty() { "" } else { " elsewhere" };
-            let limits: Vec<String> = by_platform
-                .iter()
-                .map(|(platform, limit)| format!("{limit}{unit} on {platform}"))
-                .chain(default.iter().map(|limit| format!("{limit}{unit}{others}")))
-                .collect();
-            let from = from.as_ref().map(|step| format!(", from step {step}")).unwrap_or_default();
-            format!("success within {}{from}", limits.join(", "))
-        }
-        Rule::Value { comparison, limit } => {
-            let comparison = match comparison {
-                Comparison::Less => "<",
-                Comparison::LessOrEqual => "≤",
-                Comparison::GreaterOrEqual => "≥",
-                Comparison::Greater => ">",
-            };
-            format!("value {comparison} {limit}{unit}")
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::definition::{AttemptKind, EngineSettings, Objective, Restart};
+    use crate::definition::{AttemptKind, Comparison, EngineSettings, Objective, Restart, Rule, Unit};
     use crate::value::Value;
 
     fn ms(units: u64) -> Value {
@@ -250,7 +220,7 @@ mod tests {
                 .collect::<BTreeMap<_, _>>(),
             from: from.map(str::to_owned),
         };
-        let check = |rule: Rule, unit, expect: &str| assert_eq!(description(&rule, unit), expect);
+        let check = |rule: Rule, unit, expect: &str| assert_eq!(rule.description(unit), expect);
         check(Rule::Works, Unit::Ms, "success");
         check(within(Some(ms(2000)), &[], None), Unit::Ms, "success within 2000 ms");
         check(

@@ -1,11 +1,8 @@
 //! The HTTP API, the counters through restarts and expiry, and webhooks.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
-
-use actix_web::{App, HttpResponse, HttpServer, web};
 use serde_json::Value;
 
+use crate::receiver::receiver;
 use crate::stand::{APP, Attempts, Stand, get, wait_for};
 
 const WORKS: Attempts =
@@ -106,7 +103,8 @@ async fn the_api_says_what_the_views_say() {
 #[tokio::test]
 async fn a_burn_is_told_to_the_webhook_once_and_so_is_its_end() {
     let stand = Stand::start().await;
-    let (hook, told) = webhook();
+    let (hook, told) = receiver("/hook");
+    let hook = format!("{hook}/hook");
     let serve = stand.serve(&["--webhook", &hook, "--alert-interval-s", "1"]);
     // One error in a quiet night is no alert.
     stand.count(Attempts { valid: 3, bad: 1, minute: 9, ..WORKS }).await;
@@ -141,27 +139,4 @@ async fn a_burn_is_told_to_the_webhook_once_and_so_is_its_end() {
     let (status, _) = get(&format!("{}/healthz", serve.url)).await;
     assert_eq!((status, told.lock().unwrap().len()), (200, 0));
     stand.stop().await;
-}
-
-type Told = Arc<Mutex<VecDeque<Value>>>;
-
-/// A receiver that keeps what it is told.
-fn webhook() -> (String, Told) {
-    let told = Told::default();
-    let state = web::Data::new(Arc::clone(&told));
-    let server = HttpServer::new(move || {
-        App::new().app_data(state.clone()).route(
-            "/hook",
-            web::post().to(async |told: web::Data<Told>, body: web::Json<Value>| {
-                told.lock().unwrap().push_back(body.into_inner());
-                HttpResponse::Ok().finish()
-            }),
-        )
-    })
-    .workers(1)
-    .bind("127.0.0.1:0")
-    .unwrap();
-    let address = server.addrs()[0];
-    tokio::spawn(server.run());
-    (format!("http://{address}/hook"), told)
 }

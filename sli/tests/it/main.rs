@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod api;
+mod commands;
 mod evaluators;
 mod prometheus;
+mod receiver;
 mod stand;

@@ -197,6 +197,11 @@ impl Stand {
         self.writer.execute(&sql).await.unwrap();
     }
 
+    /// The server's address.
+    pub(crate) fn clickhouse_url(&self) -> &str {
+        self.stack.clickhouse_url()
+    }
+
     /// `sli serve` with these flags.
     pub(crate) fn serve(&self, flags: &[&str]) -> Serve {
         let mut child = Command::new(env!("CARGO_BIN_EXE_sli"))
