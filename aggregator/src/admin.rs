@@ -153,7 +153,7 @@ fn too_large() -> HttpResponse {
 fn parse(body: &Bytes) -> Result<DefinitionSet, String> {
     let sent: DefinitionSet = serde_json::from_slice(body).map_err(|error| error.to_string())?;
     let id = sent.id;
-    let set = DefinitionSet::new(sent.settings, sent.apps, sent.journeys);
+    let set = DefinitionSet::new(sent.settings, sent.apps, sent.journeys).with_policies(sent.policies);
     if set.id != id {
         return Err(format!("id is {id:?}, but the content's is {:?}", set.id));
     }

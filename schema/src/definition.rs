@@ -32,6 +32,29 @@ pub struct DefinitionSet {
     pub apps: Vec<App>,
     /// Defined journeys, standard ones included, sorted by name.
     pub journeys: Vec<Journey>,
+    /// Error-budget policies, sorted by name. The engine does not look at them; who reads a broken objective does.
+    #[serde(default)]
+    pub policies: Vec<Policy>,
+}
+
+/// What an error budget is for: when it is spent to a level, who does what.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Policy {
+    /// Name, as journeys refer to it.
+    pub name: String,
+    /// What was agreed on, in the order of the file.
+    pub actions: Vec<PolicyAction>,
+}
+
+/// One line of an error-budget policy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyAction {
+    /// Share of the budget that is left, in millionths: from there on it is done.
+    pub budget_left_ppm: u32,
+    /// What is done.
+    pub action: String,
+    /// Role that does it.
+    pub role: String,
 }
 
 /// What the engine must know of an app.
@@ -346,9 +369,20 @@ impl DefinitionSet {
     pub fn new(settings: EngineSettings, mut apps: Vec<App>, mut journeys: Vec<Journey>) -> Self {
         apps.sort_by(|a, b| a.name.cmp(&b.name));
         journeys.sort_by(|a, b| a.name.cmp(&b.name));
-        let mut set = Self { id: String::new(), settings, apps, journeys };
-        set.id = format!("{:016x}", content_hash(&set));
-        set
+        Self { id: String::new(), settings, apps, journeys, policies: Vec::new() }.identified()
+    }
+
+    /// The same set with these policies.
+    pub fn with_policies(self, mut policies: Vec<Policy>) -> Self {
+        policies.sort_by(|a, b| a.name.cmp(&b.name));
+        Self { policies, ..self }.identified()
+    }
+
+    /// The set with the id of its content.
+    fn identified(mut self) -> Self {
+        self.id.clear();
+        self.id = format!("{:016x}", content_hash(&self));
+        self
     }
 
     /// The app of this name.

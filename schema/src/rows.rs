@@ -9,7 +9,9 @@ use serde::Serialize;
 
 pub mod definitions;
 
-pub use definitions::{DEFINITION_TABLES, DefinitionRow, JourneyDefinitionRow, ObjectiveDefinitionRow};
+pub use definitions::{
+    DEFINITION_TABLES, DefinitionRow, JourneyDefinitionRow, ObjectiveDefinitionRow, PolicyDefinitionRow,
+};
 
 /// Tables that a batch writes, in the order of writing; `batches` is last, since its row is the progress.
 pub const BATCH_TABLES: [&str; 9] = [

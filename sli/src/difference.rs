@@ -39,6 +39,9 @@ pub(crate) fn difference(before: Option<&DefinitionSet>, after: &DefinitionSet) 
     if before.is_some_and(|before| before.apps != after.apps) {
         changes.push(change("changed", "apps", "which environments and bots enter journeys"));
     }
+    if before.is_some_and(|before| before.policies != after.policies) {
+        changes.push(change("changed", "policies", "what is done when a budget is spent"));
+    }
     if before.is_some_and(|before| before.settings != after.settings) {
         changes.push(change("changed", "settings", "periods and limits of the engine"));
     }

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use schema::definition::{
-    AttemptKind, Condition, EngineSettings, Journey, Matcher, Objective, Restart, Test, Unit,
+    AttemptKind, Condition, DefinitionSet, EngineSettings, Journey, Matcher, Objective, Restart, Test, Unit,
 };
 
 use crate::Outcome;
@@ -30,12 +30,12 @@ pub(crate) fn run(args: &ExplainArgs) -> anyhow::Result<Outcome> {
         eprintln!("no journey is called {}; there are {}", args.journey, names.join(", "));
         return Ok(Outcome::Wrong);
     };
-    println!("{}", text(journey));
+    println!("{}", text(journey, &set));
     Ok(Outcome::Right)
 }
 
 /// The explanation.
-fn text(journey: &Journey) -> String {
+fn text(journey: &Journey, set: &DefinitionSet) -> String {
     let mut lines = vec![
         format!("{} ({})", journey.title, journey.name),
         format!("  {}", journey.promise),
@@ -75,6 +75,12 @@ fn text(journey: &Journey) -> String {
     say(String::new());
     for one in &journey.objectives {
         say(objective(one, journey.unit));
+    }
+    let is_promised = journey.objectives.iter().any(|one| one.target_ppm.is_some());
+    let policy = set.policies.iter().find(|policy| policy.name == journey.policy && is_promised);
+    for action in policy.into_iter().flat_map(|policy| &policy.actions) {
+        let left = percent(action.budget_left_ppm);
+        say(format!("When {left} of the budget is left: {} ({})", action.action, action.role));
     }
     lines.join("\n")
 }
@@ -176,7 +182,7 @@ mod tests {
         let set = deploy::definitions::load(&folder, EngineSettings::default()).unwrap();
         let names = ["watch-lecture", "web-vital-lcp", "http-calls", "error-free-sessions"];
         let of = |name| set.journeys.iter().find(|journey| journey.name == name).unwrap();
-        let texts: Vec<_> = names.map(|name| text(of(name))).into();
+        let texts: Vec<_> = names.map(|name| text(of(name), &set)).into();
         insta::assert_snapshot!(texts.join("\n\n"));
     }
 }

@@ -290,6 +290,13 @@ impl Numbers {
         self.rows(sql, &parameters).await
     }
 
+    /// What the active set's policy says, by falling budget.
+    pub(crate) async fn policy(&self, name: &str) -> Result<Vec<PolicyLine>, StackError> {
+        let sql = "SELECT budget_left, action, role FROM sli.active_policies \
+            WHERE policy = {policy:String} ORDER BY place";
+        self.rows(sql, &[("policy", name.to_owned())]).await
+    }
+
     /// Whether the server answers a query.
     pub(crate) async fn check(&self) -> Result<(), StackError> {
         self.clickhouse.query("SELECT count() AS n FROM sli.definitions").await.map(drop)
@@ -325,6 +332,14 @@ impl Key<'_> {
             ("objective", self.objective.to_owned()),
         ]
     }
+}
+
+/// What was agreed to be done when so much of a budget is left.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub(crate) struct PolicyLine {
+    pub(crate) budget_left: f64,
+    pub(crate) action: String,
+    pub(crate) role: String,
 }
 
 /// Why attempts were bad, and how many.

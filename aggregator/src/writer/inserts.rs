@@ -4,7 +4,9 @@
 use std::fmt;
 
 use bytes::Bytes;
-use schema::rows::{BatchRow, DefinitionRow, JourneyDefinitionRow, ObjectiveDefinitionRow};
+use schema::rows::{
+    BatchRow, DefinitionRow, JourneyDefinitionRow, ObjectiveDefinitionRow, PolicyDefinitionRow,
+};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::ser::Serialize;
 
@@ -42,10 +44,13 @@ pub fn of_batch(batch: &Batch) -> Inserts {
         sets.iter().flat_map(|set| JourneyDefinitionRow::all(set, activated_at_ms)).collect();
     let objectives: Vec<_> =
         sets.iter().flat_map(|set| ObjectiveDefinitionRow::all(set, activated_at_ms)).collect();
+    let policies: Vec<_> =
+        sets.iter().flat_map(|set| PolicyDefinitionRow::all(set, activated_at_ms)).collect();
     let contents: Vec<_> = sets.iter().map(|set| DefinitionRow::new(set, activated_at_ms)).collect();
     let definitions = [
         insert(row, "journey_definitions", &journeys),
         insert(row, "objective_definitions", &objectives),
+        insert(row, "policy_definitions", &policies),
         insert(row, "definitions", &contents),
     ];
     let not_empty = |insert: &Insert| insert.rows > 0;

@@ -1,7 +1,7 @@
 -- What was promised: every definition set that was ever active, and its journeys and objectives as rows.
 --
 -- Each partition of the log activates a set and inserts the same rows: they replace each other by their key, the
--- latest activation wins. `definitions` is written after the other two, and names the active set: the one that was
+-- latest activation wins. `definitions` is written after the others, and names the active set: the one that was
 -- activated last. A set that becomes active again is inserted again, with a token of its own.
 
 CREATE TABLE IF NOT EXISTS sli.definitions
@@ -52,3 +52,18 @@ ENGINE = ReplacingMergeTree(activated_at)
 ORDER BY (set_id, app, journey, objective)
 SETTINGS non_replicated_deduplication_window = 10000
 COMMENT 'Objectives of every definition set';
+
+CREATE TABLE IF NOT EXISTS sli.policy_definitions
+(
+    set_id String COMMENT 'Definition set',
+    activated_at DateTime64(3, 'UTC') COMMENT 'Log time of the latest activation of the set',
+    policy LowCardinality(String) COMMENT 'Error-budget policy, as journeys name it',
+    place UInt16 COMMENT 'Place of the action in the policy, from 1',
+    budget_left Float64 COMMENT 'Share of the budget that is left: from there on it is done',
+    action String COMMENT 'What is done',
+    role String COMMENT 'Role that does it'
+)
+ENGINE = ReplacingMergeTree(activated_at)
+ORDER BY (set_id, policy, place)
+SETTINGS non_replicated_deduplication_window = 10000
+COMMENT 'Error-budget policies of every definition set: what was agreed on';

@@ -21,6 +21,12 @@ FROM sli.objective_definitions FINAL
 WHERE set_id = (SELECT argMax(set_id, (activated_at, set_id)) FROM sli.definitions)
 COMMENT 'Objectives of the active definition set; app * is every app';
 
+CREATE OR REPLACE VIEW sli.active_policies AS
+SELECT policy, place, budget_left, action, role
+FROM sli.policy_definitions FINAL
+WHERE set_id = (SELECT argMax(set_id, (activated_at, set_id)) FROM sli.definitions)
+COMMENT 'Error-budget policies of the active definition set';
+
 CREATE OR REPLACE VIEW sli.journeys AS
 SELECT
     cells.app AS app,

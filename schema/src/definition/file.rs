@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_yaml_ng::{Mapping, Value as Yaml};
 
 use super::app::AppFile;
-use super::{DefinitionSet, EngineSettings, Journey, standard};
+use super::{DefinitionSet, EngineSettings, Journey, Policy, PolicyAction, standard};
 
 mod error;
 mod journey;
@@ -22,7 +22,7 @@ mod spelling;
 pub use error::{DefinitionError, Problem};
 
 use journey::JourneyFile;
-use quantity::is_share;
+use quantity::share_ppm;
 use spelling::nearest;
 
 /// The kinds of files, by their leading key.
@@ -31,26 +31,33 @@ const KINDS: [&str; 5] = ["journey", "app", "policy", "product", "owner"];
 /// Characters of names, which become labels.
 const NAME_CHARS_MAX: usize = 64;
 
-/// What an error budget is for: when it is spent to a level, who does what.
+/// A `policy:` file.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct PolicyFile {
-    /// Name, as journeys refer to it.
-    pub policy: String,
-    /// What is done at which budget, in the order of falling budget.
-    pub actions: Vec<PolicyAction>,
+struct PolicyFile {
+    policy: String,
+    actions: Vec<ActionLine>,
 }
 
-/// One line of an error-budget policy.
+/// One line of it.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct PolicyAction {
-    /// Share of the budget that is left, such as `25%`.
-    pub budget_left: String,
-    /// What is done.
-    pub action: String,
-    /// Role that does it.
-    pub role: String,
+struct ActionLine {
+    /// Such as `25%`.
+    budget_left: String,
+    action: String,
+    role: String,
+}
+
+impl PolicyFile {
+    fn resolve(self) -> Policy {
+        let action = |line: ActionLine| PolicyAction {
+            budget_left_ppm: share_ppm(&line.budget_left).unwrap_or_default(),
+            action: line.action,
+            role: line.role,
+        };
+        Policy { name: self.policy, actions: self.actions.into_iter().map(action).collect() }
+    }
 }
 
 /// A product or an owner: a name that journeys may refer to, with a title for people.
@@ -81,9 +88,9 @@ pub fn load(files: &[(String, String)], settings: EngineSettings) -> Result<Defi
     for (path, text) in files {
         folder.add(path, text);
     }
-    let (apps, journeys) = folder.resolve()?;
+    let Resolved { apps, journeys, policies } = folder.resolve()?;
     let apps = apps.iter().map(AppFile::app).collect();
-    Ok(DefinitionSet::new(settings, apps, journeys))
+    Ok(DefinitionSet::new(settings, apps, journeys).with_policies(policies))
 }
 
 /// Reads one `app:` file.
@@ -100,6 +107,13 @@ struct Sourced<'t, T> {
     path: &'t str,
     text: &'t str,
     content: T,
+}
+
+/// What a folder without problems says.
+struct Resolved {
+    apps: Vec<AppFile>,
+    journeys: Vec<Journey>,
+    policies: Vec<Policy>,
 }
 
 #[derive(Debug, Default)]
@@ -152,7 +166,7 @@ impl<'t> Folder<'t> {
         Ok(())
     }
 
-    fn resolve(mut self) -> Result<(Vec<AppFile>, Vec<Journey>), DefinitionError> {
+    fn resolve(mut self) -> Result<Resolved, DefinitionError> {
         self.check_apps();
         self.check_policies();
         let apps: BTreeSet<&str> = self.apps.iter().map(|app| app.content.app.as_str()).collect();
@@ -193,7 +207,8 @@ impl<'t> Folder<'t> {
             journeys.entry(journey.name.clone()).or_insert(journey);
         }
         let apps = self.apps.into_iter().map(|app| app.content).collect();
-        Ok((apps, journeys.into_values().collect()))
+        let policies = self.policies.into_iter().map(|file| file.content.resolve()).collect();
+        Ok(Resolved { apps, journeys: journeys.into_values().collect(), policies })
     }
 
     /// Policies are named once, and say for which share of the budget they speak.
@@ -204,7 +219,7 @@ impl<'t> Folder<'t> {
                 let message = format!("policy `{}` is in {other} as well; names are unique", content.policy);
                 self.problems.push(Problem::at(path, text, &content.policy, message));
             }
-            for action in content.actions.iter().filter(|action| !is_share(&action.budget_left)) {
+            for action in content.actions.iter().filter(|action| share_ppm(&action.budget_left).is_none()) {
                 let message =
                     format!("`budget_left` is `{}`, but must be a share from 0% to 100%", action.budget_left);
                 self.problems.push(Problem::at(path, text, &action.budget_left, message));

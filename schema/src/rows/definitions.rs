@@ -11,7 +11,8 @@ use crate::definition::{DefinitionSet, Journey};
 pub const EVERY_APP: &str = "*";
 
 /// Tables of a definition set, in the order of writing.
-pub const DEFINITION_TABLES: [&str; 3] = ["journey_definitions", "objective_definitions", "definitions"];
+pub const DEFINITION_TABLES: [&str; 4] =
+    ["journey_definitions", "objective_definitions", "policy_definitions", "definitions"];
 
 /// A row of `definitions`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -57,6 +58,42 @@ pub struct ObjectiveDefinitionRow {
     pub target: Option<f64>,
     pub window_days: u16,
     pub description: String,
+}
+
+/// A row of `policy_definitions`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[expect(missing_docs, reason = "the columns are documented in the DDL")]
+pub struct PolicyDefinitionRow {
+    pub set_id: String,
+    /// Seconds since the epoch with three decimals.
+    pub activated_at: String,
+    pub policy: String,
+    /// Place in the policy, from 1.
+    pub place: u16,
+    pub budget_left: f64,
+    pub action: String,
+    pub role: String,
+}
+
+impl PolicyDefinitionRow {
+    /// The rows of `set`, activated at a log time in ms: one for each action of each policy.
+    pub fn all(set: &DefinitionSet, activated_at_ms: i64) -> Vec<Self> {
+        let activated_at = seconds(activated_at_ms);
+        let actions = set.policies.iter().flat_map(|policy| {
+            (1..).zip(&policy.actions).map(move |(place, action)| (&policy.name, place, action))
+        });
+        actions
+            .map(|(policy, place, action)| Self {
+                set_id: set.id.clone(),
+                activated_at: activated_at.clone(),
+                policy: policy.clone(),
+                place,
+                budget_left: f64::from(action.budget_left_ppm) / 1_000_000.0,
+                action: action.action.clone(),
+                role: action.role.clone(),
+            })
+            .collect()
+    }
 }
 
 impl DefinitionRow {

@@ -75,7 +75,8 @@ async fn burning(numbers: &Numbers) -> Result<BTreeMap<Group, Vec<Alert>>, Stack
         let until = status.complete_until.as_deref().unwrap_or_default();
         let hours = content::hours(&burn.long_window);
         let reasons = numbers.reasons(&burn.app, &burn.journey, hours, until).await?;
-        alerts.push(alert(burn, status, &reasons));
+        let policy = numbers.policy(&status.policy).await?;
+        alerts.push(alert(burn, status, &reasons, &policy));
     }
     Ok(groups)
 }

@@ -130,6 +130,9 @@ async fn a_burn_is_told_to_the_webhook_once_and_so_is_its_end() {
         "{annotations}"
     );
 
+    let action = "From 0 % of the budget on: Release only what makes the journey better until the budget is back. (engineering lead)";
+    assert_eq!(annotations["action"], action);
+
     // Four days on, nothing burns any more.
     stand.complete_until(4 * 24 * 60).await;
     assert!(burning().await.is_empty());

@@ -11,7 +11,7 @@ use deploy::stack::{ADMIN, PASSWORD, Parts, Stack, StackOptions, WRITER};
 use schema::definition::{DefinitionSet, EngineSettings, Objective};
 use schema::rows::{
     BatchRow, Counters, DefinitionRow, JourneyDefinitionRow, JourneyHour, JourneyMinute,
-    ObjectiveDefinitionRow, ObjectiveTotal, ObjectiveWindow,
+    ObjectiveDefinitionRow, ObjectiveTotal, ObjectiveWindow, PolicyDefinitionRow,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -68,6 +68,7 @@ impl Stand {
         let at_ms = i64::from(at) * 1000;
         self.insert("journey_definitions", &JourneyDefinitionRow::all(&self.set, at_ms)).await;
         self.insert("objective_definitions", &ObjectiveDefinitionRow::all(&self.set, at_ms)).await;
+        self.insert("policy_definitions", &PolicyDefinitionRow::all(&self.set, at_ms)).await;
         self.insert("definitions", &[DefinitionRow::new(&self.set, at_ms)]).await;
     }
 

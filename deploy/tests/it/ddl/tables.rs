@@ -7,7 +7,7 @@ use schema::ddl::MIGRATIONS;
 use schema::definition::{DefinitionSet, EngineSettings};
 use schema::rows::{
     AttemptSample, BatchRow, Counters, DefinitionRow, JourneyHour, JourneyMinute, JourneyStep,
-    ObjectiveTotal, ObjectiveWindow, Quality, SeenEvent,
+    ObjectiveTotal, ObjectiveWindow, PolicyDefinitionRow, Quality, SeenEvent,
 };
 use serde_json::{Value, json};
 
@@ -94,6 +94,16 @@ fn one_row_each(hour: u32) -> BTreeMap<&'static str, Value> {
     );
     rows.insert("journey_definitions", definitions.journeys[0].clone());
     rows.insert("objective_definitions", definitions.objectives[0].clone());
+    let policy = PolicyDefinitionRow {
+        set_id: text(),
+        activated_at: format!("{hour}.000"),
+        policy: text(),
+        place: 1,
+        budget_left: 0.25,
+        action: text(),
+        role: text(),
+    };
+    rows.insert("policy_definitions", json!(policy));
     rows
 }
 

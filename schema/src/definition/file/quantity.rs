@@ -43,10 +43,9 @@ pub(super) fn target_ppm(text: &str) -> Result<u32, String> {
 }
 
 /// Whether `text` is a share such as `25%`, from 0 % to 100 %.
-pub(super) fn is_share(text: &str) -> bool {
-    text.strip_suffix('%')
-        .and_then(|number| number.trim().parse::<f64>().ok())
-        .is_some_and(|percent| (0.0..=100.0).contains(&percent))
+pub(super) fn share_ppm(text: &str) -> Option<u32> {
+    let percent = text.strip_suffix('%')?.trim().parse::<f64>().ok()?;
+    (0.0..=100.0).contains(&percent).then(|| (percent * 10_000.0).round() as u32)
 }
 
 /// A comparison such as `>=500`; `None` when the text begins with no operator.
@@ -92,8 +91,11 @@ mod tests {
 
     #[test]
     fn shares_include_nothing_and_all() {
-        assert!(["0%", "25%", "99.5 %", "100%"].iter().all(|text| is_share(text)));
-        assert!(["", "%", "25", "-1%", "101%", "NaN%"].iter().all(|text| !is_share(text)));
+        assert_eq!(
+            ["0%", "25%", "99.5 %", "100%"].map(share_ppm),
+            [Some(0), Some(250_000), Some(995_000), Some(1_000_000)]
+        );
+        assert!(["", "%", "25", "-1%", "101%", "NaN%"].iter().all(|text| share_ppm(text).is_none()));
     }
 
     #[test]

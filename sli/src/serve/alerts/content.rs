@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::numbers::{Burn, Reason, Status};
+use crate::numbers::{Burn, PolicyLine, Reason, Status};
 
 use super::notification::Alert;
 
 /// The alert of an objective that burns too fast.
-pub(super) fn alert(burn: &Burn, status: &Status, reasons: &[Reason]) -> Alert {
+pub(super) fn alert(burn: &Burn, status: &Status, reasons: &[Reason], policy: &[PolicyLine]) -> Alert {
     let labels = BTreeMap::from([
         ("alertname", "BudgetBurn".to_owned()),
         ("app", burn.app.clone()),
@@ -26,8 +26,21 @@ pub(super) fn alert(burn: &Burn, status: &Status, reasons: &[Reason]) -> Alert {
         ("users", users(burn, status)),
         ("reasons", reasons.join(", ")),
         ("policy", status.policy.clone()),
+        ("action", action(status, policy)),
     ]);
     Alert { labels, annotations }
+}
+
+/// What the policy says for the budget that is left; while more is left than it speaks of, its first line.
+fn action(status: &Status, policy: &[PolicyLine]) -> String {
+    let left = match (status.budget_left, status.budget_total) {
+        (Some(left), Some(total)) if total > 0.0 => left / total,
+        (_, _) => 0.0,
+    };
+    let reached = policy.iter().rfind(|line| left <= line.budget_left).or(policy.first());
+    reached.map_or_else(String::new, |line| {
+        format!("From {:.0} % of the budget on: {} ({})", line.budget_left * 100.0, line.action, line.role)
+    })
 }
 
 /// Whole hours of a window as the views name it, such as `6h` or `3d`.
