@@ -20,8 +20,11 @@ const POLL: Duration = Duration::from_millis(200);
 
 /// A whole stack whose attempts settle quickly.
 async fn quick_stack() -> Stack {
-    let options = StackOptions { grace_ms: 3_000, flush_interval_ms: 1_000, ..StackOptions::default() };
-    Stack::start(options).await.unwrap()
+    Stack::start(quick()).await.unwrap()
+}
+
+fn quick() -> StackOptions {
+    StackOptions { grace_ms: 3_000, flush_interval_ms: 1_000, ..StackOptions::default() }
 }
 
 /// Rows of a query, each as a line of its values in the order of the columns.

@@ -1,7 +1,9 @@
 //! What the recorded pages did is what ClickHouse says, once, however often it was sent.
 
 use super::recording::{offset_to, recordings};
-use super::{lines, quick_stack, settled, until};
+use deploy::stack::{Stack, StackOptions};
+
+use super::{lines, quick, quick_stack, settled, until};
 
 const JOURNEYS: &str = "SELECT app, journey, route, sum(attempts) AS attempts, sum(valid) AS valid, \
     sum(success) AS success, sum(failure) AS failure, \
@@ -68,6 +70,31 @@ async fn faro_pages_count_once_on_the_page_that_was_measured() {
     assert_eq!(lines(&stack, JOURNEYS).await, FARO_JOURNEYS);
     assert_eq!(lines(&stack, VALUES).await, values);
     assert_eq!(lines(&stack, "SELECT * FROM sli.audit").await, [""; 0]);
+    stack.stop().await;
+}
+
+/// What a new app has without a definition: an indicator for every signal that was seen, and what it declared itself.
+const INDICATORS: [&str; 3] = ["x", "y", "z"];
+
+#[tokio::test]
+async fn an_app_without_definitions_has_an_indicator_for_each_signal_and_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("apps")).unwrap();
+    let app = "app: studyapp-web\nkeys: [studyapp-key]\norigins: [\"*\"]\nbots: count\n\
+        routes: [\"/lectures/:id\", \"/api/lectures/:id\"]\n";
+    std::fs::write(dir.path().join("apps/studyapp-web.yaml"), app).unwrap();
+    let stack =
+        Stack::start(StackOptions { definitions_dir: Some(dir.path().to_owned()), ..quick() }).await.unwrap();
+    let now_ms = lines(&stack, "SELECT toUnixTimestamp64Milli(now64(3)) AS now_ms").await.remove(0);
+    // Long enough ago that the minute is complete as soon as everything has settled.
+    let offset_ms = offset_to(now_ms.parse::<i64>().unwrap() - 5 * 60_000);
+    for recording in recordings("faro-") {
+        assert_eq!(recording.send(&format!("{}/collect", stack.ingest_url()), offset_ms).await, 202);
+    }
+    let status = "SELECT journey, objective, good, valid, state FROM sli.slo_status WHERE app = 'studyapp-web' \
+        ORDER BY journey, objective";
+    until(&stack, status, &INDICATORS).await;
+    assert_eq!(lines(&stack, "SELECT DISTINCT app FROM sli.slo_status").await, ["studyapp-web"]);
     stack.stop().await;
 }
 
