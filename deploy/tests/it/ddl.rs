@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 mod audit;
+mod cookbook;
 mod journeys;
 mod objectives;
 mod sessions;
