@@ -172,3 +172,30 @@ fn bad_files_are_told_what_is_wrong_and_allowed() {
     }
     insta::assert_snapshot!(answers);
 }
+
+/// The keys that a file or objective may have, as the refusal of a wrong one lists them.
+fn allowed(text: &str) -> Vec<String> {
+    let error = load(&[("wrong.yaml".to_owned(), text.to_owned())], EngineSettings::default()).unwrap_err();
+    let problem = &error.problems[0].message;
+    let (_, list) = problem.split_once("expected ").unwrap_or_else(|| panic!("{problem}"));
+    let list = list.split(';').next().unwrap();
+    list.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_key_is_documented_and_no_other() {
+    let page = include_str!("../../../docs/definitions.md");
+    let documented = |section: &str| -> Vec<&str> {
+        let (_, rest) = page.split_once(&format!("# {section}\n")).unwrap();
+        let rows = rest.split("\n#").next().unwrap().lines().filter(|line| line.starts_with("| `"));
+        rows.map(|row| row.split('`').nth(1).unwrap()).collect()
+    };
+    for (section, text) in [
+        ("journey", "journey: a\nwrong: 1\n"),
+        ("objectives", "journey: a\nobjectives: [{name: b, wrong: 1}]\n"),
+        ("app", "app: a\nwrong: 1\n"),
+        ("policy", "policy: a\nwrong: 1\n"),
+    ] {
+        assert_eq!(documented(section), allowed(text), "{section}");
+    }
+}
