@@ -4,7 +4,7 @@
 //! What burns is read again at every interval. A receiver is told of a journey when an alert of it begins or ends, and again
 //! after a while as long as one burns; what could not be delivered is sent at the next interval.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use deploy::error::StackError;
@@ -91,7 +91,7 @@ async fn tell(
     let now = Timestamp::now();
     for receiver in receivers {
         let of_receiver = told.keys().filter(|(url, _)| url == receiver).map(|(_, group)| group);
-        let groups: Vec<Group> = burning.keys().chain(of_receiver).cloned().collect();
+        let groups: BTreeSet<Group> = burning.keys().chain(of_receiver).cloned().collect();
         for group in groups {
             let key = (receiver.clone(), group.clone());
             let alerts = burning.get(&group).map_or(&[][..], Vec::as_slice);
@@ -101,7 +101,8 @@ async fn tell(
             match client.post(receiver.clone()).json(&body).send().await.and_then(|a| a.error_for_status()) {
                 Ok(_) if sent.is_over() => drop(told.remove(&key)),
                 Ok(_) => drop(told.insert(key, sent)),
-                Err(error) => eprintln!("alert not delivered, trying again: {error}"),
+                // A receiver's URL may hold a secret.
+                Err(error) => eprintln!("alert not delivered, trying again: {}", error.without_url()),
             }
         }
     }
