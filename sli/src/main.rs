@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use deploy::error::StackError;
 
+mod backtest;
 mod check;
 mod clickhouse;
 mod definitions;
@@ -31,6 +32,7 @@ const EXAMPLES: &str = "Examples:
   sli explain watch-lecture               a journey in plain words
   sli apply                               what changes, and activate it
   sli status                              how every promise stands
+  sli backtest watch-lecture --app web    which target would have been kept
   sli serve                               numbers for Prometheus and others on port 8090
   sli export sloth definitions -o rules   objectives as specifications for Sloth
 
@@ -53,6 +55,9 @@ enum Command {
     /// Say how every promise stands.
     #[command(after_help = status::EXAMPLES)]
     Status(status::StatusArgs),
+    /// Say what an objective would have shown over stored history, and which target would have been kept.
+    #[command(after_help = backtest::EXAMPLES)]
+    Backtest(backtest::BacktestArgs),
     /// Serve the numbers to evaluators: Prometheus, an HTTP API, webhooks of burn alerts.
     #[command(after_help = serve::EXAMPLES)]
     Serve(serve::ServeArgs),
@@ -78,6 +83,7 @@ async fn main() -> ExitCode {
         Command::Apply(args) => diff::apply(&args).await,
         Command::Explain(args) => explain::run(&args),
         Command::Status(args) => status::run(&args).await,
+        Command::Backtest(args) => backtest::run(&args).await,
         Command::Serve(args) => serve::run(args).await.map(|()| Outcome::Right),
         Command::Export(args) => export::run(&args).map(|()| Outcome::Right),
     };

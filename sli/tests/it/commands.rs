@@ -136,3 +136,26 @@ async fn status_is_a_table_and_an_exit_code() {
     assert!(slos["slos"].as_array().unwrap().iter().any(|slo| slo["state"] == "broken"), "{out}");
     stand.stop().await;
 }
+
+#[tokio::test]
+async fn backtest_says_which_target_would_have_been_kept() {
+    let stand = Stand::start().await;
+    let works = Attempts { journey: "watch-lecture", objective: "works", minute: 10, valid: 1_000, bad: 13 };
+    stand.count(works).await;
+    let flags = ["--app", "studyapp-web", "--clickhouse-url", stand.clickhouse_url()];
+    let (code, out, err) = said(&[&["backtest", "watch-lecture"][..], &flags].concat()).await;
+    assert_eq!(code, Some(0), "{err}");
+    assert!(out.contains("had 98.70 %: a target of 98.7 % would always have been kept."), "{out}");
+    // 987 attempts took 800 ms: their bucket's middle is 801.
+    for (limit, good) in [("801", 987), ("800", 0)] {
+        let args =
+            [&["backtest", "watch-lecture", "--limit", limit, "--format", "json"][..], &flags].concat();
+        let (_, out, _) = said(&args).await;
+        let found: Value = serde_json::from_str(&out).unwrap();
+        assert_eq!(found["worst_window"]["good"], good, "{limit}: {out}");
+    }
+    let (code, _, err) = said(&[&["backtest", "nothing"][..], &flags].concat()).await;
+    assert_eq!(code, Some(1));
+    assert!(err.contains("no valid attempt of nothing in studyapp-web"), "{err}");
+    stand.stop().await;
+}

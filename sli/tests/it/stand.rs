@@ -113,6 +113,7 @@ impl Stand {
             success: valid - bad,
             failure: bad,
             sessions_hurt: bad,
+            latency: [(801, valid - bad)].into(),
             reasons: [("http 503 /api/lectures/:id".to_owned(), bad)].into(),
             ..Counters::default()
         };
