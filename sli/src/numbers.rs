@@ -8,8 +8,8 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-/// Windows from this length on begin with a whole hour, as those of `sli.slo_status` do, s.
-const WHOLE_HOURS_FROM_S: u64 = 86_400;
+/// Longer windows begin with a whole hour, as those of `sli.slo_status` and `sli.slo_burn` do, s.
+const MINUTES_UNTIL_S: u64 = 7_200;
 /// Longest window that can be asked for: as long as hours are kept, s.
 pub(crate) const WINDOW_S_MAX: u64 = 5 * 365 * 86_400;
 
@@ -210,7 +210,7 @@ impl Numbers {
 
     /// The counts of an objective's version in the window of `window_s` seconds before `until_s` (since the epoch).
     ///
-    /// A window of a day or more begins with a whole hour, by the rule of `sli.slo_status`: over the window of the objective
+    /// A window of more than two hours begins with a whole hour, by the rule of the views: over the window of the objective
     /// and until its numbers are complete, the counts are those of the status.
     pub(crate) async fn counts(
         &self,
@@ -220,7 +220,7 @@ impl Numbers {
         until_s: i64,
     ) -> Result<Counts, StackError> {
         let hour_s = until_s - until_s.rem_euclid(3600);
-        let whole_hours = window_s >= WHOLE_HOURS_FROM_S;
+        let whole_hours = window_s > MINUTES_UNTIL_S;
         let from_s = if whole_hours { hour_s } else { until_s } - window_s as i64;
         let minutes_from_s = if whole_hours { hour_s } else { from_s };
         let sql = format!(
