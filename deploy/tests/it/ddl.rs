@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 mod audit;
 mod cookbook;
+mod dashboards;
 mod journeys;
 mod objectives;
 mod sessions;

@@ -60,7 +60,7 @@ fn cell(cell: &Cell, attempts: u64, bad: u64) -> JourneyHour {
     }
 }
 
-async fn fill(database: &Database, base: u32) {
+pub(super) async fn fill(database: &Database, base: u32) {
     let watch = |release, browser, window_start| Cell {
         journey: "watch-lecture",
         route: "",
