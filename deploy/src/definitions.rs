@@ -20,10 +20,30 @@ const ENDINGS: [&str; 2] = ["yaml", "yml"];
 /// # Errors
 /// When a file can't be read or is not valid.
 pub fn load(dir: &Path, settings: EngineSettings) -> Result<DefinitionSet, StackError> {
+    resolve(dir, &read(dir)?, settings)
+}
+
+/// The texts of a folder's definition files, each with its path in the folder.
+///
+/// # Errors
+/// When a file can't be read.
+pub fn read(dir: &Path) -> Result<Vec<(String, String)>, StackError> {
     let mut files = Vec::new();
     read_below(dir, dir, &mut files)?;
     files.sort();
-    schema::definition::load(&files, settings)
+    Ok(files)
+}
+
+/// The set of these files of `dir`.
+///
+/// # Errors
+/// When a file is not valid.
+pub fn resolve(
+    dir: &Path,
+    files: &[(String, String)],
+    settings: EngineSettings,
+) -> Result<DefinitionSet, StackError> {
+    schema::definition::load(files, settings)
         .map_err(|error| StackError::Definitions { dir: dir.to_owned(), detail: error.to_string() })
 }
 

@@ -68,6 +68,13 @@ pub struct App {
     pub count_bots: bool,
 }
 
+impl App {
+    /// Whether such a beacon of it enters journeys.
+    pub fn counts(&self, environment: &str, bot: bool) -> bool {
+        (self.count_bots || !bot) && self.environments.iter().any(|known| known == environment)
+    }
+}
+
 /// Periods (ms of log time) and limits of the engine. They travel with the definition set, so that replaying
 /// a log gives the same batches whatever the aggregator's configuration says today.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -339,6 +346,17 @@ impl Comparison {
 }
 
 impl Rule {
+    /// What a success may take on `platform`, in the journey's unit; `None` where the rule has no such limit.
+    pub fn limit_on(&self, platform: &str) -> Option<f64> {
+        match self {
+            Self::Within { default, by_platform, .. } => {
+                let limit = by_platform.get(platform).or(default.as_ref());
+                limit.map(|limit| limit.scaled() as f64 / crate::value::SCALE as f64)
+            }
+            Self::Works | Self::Value { .. } => None,
+        }
+    }
+
     /// What makes a valid attempt good, for people.
     pub fn description(&self, unit: Unit) -> String {
         let unit = match unit {

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::Outcome;
 use crate::clickhouse::ClickHouseArgs;
-use crate::output::{Format, table};
+use crate::output::{Format, share, table};
 
 /// Days of a week, by which history is shown.
 const WEEK: usize = 7;
@@ -129,7 +129,7 @@ fn by_week(weeks: &[Window]) -> String {
             week.from.clone(),
             week.valid.to_string(),
             (week.valid - week.good.min(week.valid)).to_string(),
-            percent(week.ratio),
+            share(week.ratio),
         ]
     });
     table(["week from", "valid", "bad", "good"], rows)
@@ -141,7 +141,7 @@ fn verdict(worst: &Window, window_days: u16) -> String {
         "The worst {window_days} days, {} to {}, had {}: a target of {} would always have been kept.",
         worst.from,
         worst.until,
-        percent(Some(ratio)),
+        share(Some(ratio)),
         target(ratio)
     )
 }
@@ -149,10 +149,6 @@ fn verdict(worst: &Window, window_days: u16) -> String {
 /// The highest target with one digit behind the point that the ratio keeps.
 fn target(ratio: f64) -> String {
     format!("{:.1} %", ((ratio * 1_000.0).floor() / 10.0).min(99.9))
-}
-
-fn percent(ratio: Option<f64>) -> String {
-    ratio.map_or_else(|| "–".to_owned(), |ratio| format!("{:.2} %", ratio * 100.0))
 }
 
 #[cfg(test)]

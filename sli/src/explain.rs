@@ -147,13 +147,15 @@ fn any_of(matchers: &[Matcher]) -> String {
     matchers.iter().map(matcher).collect::<Vec<_>>().join("; or ")
 }
 
-fn matcher(matcher: &Matcher) -> String {
+/// A matcher in words.
+pub(crate) fn matcher(matcher: &Matcher) -> String {
     let conditions: Vec<_> = matcher.conditions.iter().map(condition).collect();
     let event = format!("`{}`", matcher.event);
     if conditions.is_empty() { event } else { format!("{event} whose {}", conditions.join(" and ")) }
 }
 
-fn condition(condition: &Condition) -> String {
+/// What an attribute must be, in words.
+pub(crate) fn condition(condition: &Condition) -> String {
     let tests: Vec<_> = condition
         .any_of
         .iter()

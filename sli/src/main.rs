@@ -14,10 +14,14 @@ mod diff;
 mod difference;
 mod explain;
 mod export;
+mod init;
 mod numbers;
 mod output;
+mod play;
+mod recording;
 mod serve;
 mod status;
+mod test;
 
 /// Service levels measured where the user is: definitions as files, numbers for everyone.
 #[derive(Debug, Parser)]
@@ -30,6 +34,8 @@ struct Cli {
 const EXAMPLES: &str = "Examples:
   sli check                               are the files right, and what do they define
   sli explain watch-lecture               a journey in plain words
+  sli init studyapp-web                   journeys proposed from what an app sends
+  sli test journeys/sign-in.yaml          what a file makes of the last hour's beacons
   sli apply                               what changes, and activate it
   sli status                              how every promise stands
   sli backtest watch-lecture --app web    which target would have been kept
@@ -52,6 +58,12 @@ enum Command {
     /// Explain a journey in plain words.
     #[command(after_help = explain::EXAMPLES)]
     Explain(explain::ExplainArgs),
+    /// Propose journeys from what apps send.
+    #[command(after_help = init::EXAMPLES)]
+    Init(init::InitArgs),
+    /// Run a journey's file over recorded or recent beacons: attempts, outcomes and near misses.
+    #[command(after_help = test::EXAMPLES)]
+    Test(test::TestArgs),
     /// Say how every promise stands.
     #[command(after_help = status::EXAMPLES)]
     Status(status::StatusArgs),
@@ -82,6 +94,8 @@ async fn main() -> ExitCode {
         Command::Diff(args) => diff::diff(&args).await,
         Command::Apply(args) => diff::apply(&args).await,
         Command::Explain(args) => explain::run(&args),
+        Command::Init(args) => init::run(&args).await,
+        Command::Test(args) => test::run(&args).await,
         Command::Status(args) => status::run(&args).await,
         Command::Backtest(args) => backtest::run(&args).await,
         Command::Serve(args) => serve::run(args).await.map(|()| Outcome::Right),

@@ -35,6 +35,11 @@ pub(crate) fn table<const N: usize>(
     table.to_string()
 }
 
+/// A ratio in percent; a dash where there is none.
+pub(crate) fn share(ratio: Option<f64>) -> String {
+    ratio.map_or_else(|| "–".to_owned(), |ratio| format!("{:.2} %", ratio * 100.0))
+}
+
 fn color(state: &str) -> Option<Color> {
     match state {
         "kept" | "added" => Some(Color::Green),

@@ -50,7 +50,8 @@ impl Matcher {
 }
 
 impl Condition {
-    fn holds(&self, event: &Event<'_>) -> bool {
+    /// Whether `event` has the attribute with such a text.
+    pub fn holds(&self, event: &Event<'_>) -> bool {
         match event.attribute(&self.attribute) {
             Some(text) => self.any_of.iter().any(|test| test.holds(text)),
             None if self.attribute == "value" => event.value.is_some_and(|value| {

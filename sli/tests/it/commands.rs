@@ -13,7 +13,7 @@ fn sli(args: &[&str]) -> Output {
 }
 
 /// Exit code, standard output and standard error.
-async fn said(args: &[&str]) -> (Option<i32>, String, String) {
+pub(crate) async fn said(args: &[&str]) -> (Option<i32>, String, String) {
     let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
     let output =
         tokio::task::spawn_blocking(move || sli(&args.iter().map(String::as_str).collect::<Vec<_>>()));
@@ -33,7 +33,7 @@ fn changed(from: &str, to: &str) -> tempfile::TempDir {
     dir
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();

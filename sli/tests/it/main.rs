@@ -6,5 +6,6 @@ mod api;
 mod commands;
 mod evaluators;
 mod prometheus;
+mod propose;
 mod receiver;
 mod stand;
