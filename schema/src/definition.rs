@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::value::Value;
@@ -18,7 +19,7 @@ pub mod standard;
 
 pub use app::{AppFile, Bots, Objection, Source};
 pub use bounds::{OutOfBounds, SAMPLES_MAX};
-pub use file::{DefinitionError, load};
+pub use file::{DefinitionError, json_schema, load};
 pub use matcher::{Condition, Matcher, Test};
 
 /// Everything that can change the engine's output beside the beacons: activated by a control record.
@@ -227,7 +228,7 @@ pub struct FailureMatcher {
 }
 
 /// What a second start does to an open attempt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Restart {
     /// Ends it as abandoned and begins another.
@@ -238,7 +239,7 @@ pub enum Restart {
 }
 
 /// Unit of a journey's latency or value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Unit {
     /// Milliseconds; histogram keys are whole milliseconds.

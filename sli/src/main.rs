@@ -44,11 +44,19 @@ const EXAMPLES: &str = "Examples:
 
 Ends with 0 when all is well, with 1 when what was asked about is not, with 2 when it cannot be told.";
 
+const SCHEMA_EXAMPLES: &str = "Examples:
+  sli schema > definitions/schema.json
+
+Then give each file the line  # yaml-language-server: $schema=../schema.json  or tell your editor once for the folder.";
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Check the files of a folder.
     #[command(after_help = check::EXAMPLES)]
     Check(check::CheckArgs),
+    /// Print the JSON Schema of definition files, by which editors complete and check them.
+    #[command(after_help = SCHEMA_EXAMPLES)]
+    Schema,
     /// Say what a folder would change.
     #[command(after_help = diff::DIFF_EXAMPLES)]
     Diff(diff::DiffArgs),
@@ -91,6 +99,7 @@ enum Outcome {
 async fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Check(args) => check::run(&args),
+        Command::Schema => print_schema(),
         Command::Diff(args) => diff::diff(&args).await,
         Command::Apply(args) => diff::apply(&args).await,
         Command::Explain(args) => explain::run(&args),
@@ -110,4 +119,9 @@ async fn main() -> ExitCode {
             ExitCode::from(if is_of_files { 1 } else { 2 })
         }
     }
+}
+
+fn print_schema() -> anyhow::Result<Outcome> {
+    println!("{}", serde_json::to_string_pretty(&schema::definition::json_schema())?);
+    Ok(Outcome::Right)
 }

@@ -1,12 +1,13 @@
 //! App files: what `ingest` must know of an app to admit its beacons. The engine gets only [`super::App`].
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::App;
 use crate::route::Template;
 
 /// An `app:` file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AppFile {
     /// Name of the app; beacons get it from their write key, never from their content.
@@ -24,6 +25,7 @@ pub struct AppFile {
     pub platform: String,
     /// Templates that turn paths into routes, first match wins.
     #[serde(default)]
+    #[schemars(with = "Vec<String>")]
     pub routes: Vec<Template>,
     /// The one attribute kept as the dimension `segment`.
     #[serde(default)]
@@ -51,7 +53,7 @@ pub struct AppFile {
 }
 
 /// What follows when a user objects by a setting of the browser. No record says who a user is in any case.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Objection {
     /// Nothing.
@@ -64,7 +66,7 @@ pub enum Objection {
 }
 
 /// A signal in which the browser tells of something that comes in another one too.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
     /// The browser's own performance entries, of resources and of the navigation.
@@ -74,7 +76,7 @@ pub enum Source {
 }
 
 /// What happens to the beacons of bots and headless browsers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Bots {
     /// Counted in `quality` only.

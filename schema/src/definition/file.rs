@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use schemars::{JsonSchema, SchemaGenerator};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_yaml_ng::{Mapping, Value as Yaml};
@@ -32,20 +33,24 @@ const KINDS: [&str; 5] = ["journey", "app", "policy", "product", "owner"];
 const NAME_CHARS_MAX: usize = 64;
 
 /// A `policy:` file.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct PolicyFile {
+    /// Name, as journeys refer to it.
     policy: String,
+    /// What was agreed on, by falling budget.
     actions: Vec<ActionLine>,
 }
 
 /// One line of it.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ActionLine {
-    /// Such as `25%`.
+    /// Share of the budget that is left, from there on it is done; such as `25%`.
     budget_left: String,
+    /// What is done.
     action: String,
+    /// Who does it.
     role: String,
 }
 
@@ -61,11 +66,13 @@ impl PolicyFile {
 }
 
 /// A product or an owner: a name that journeys may refer to, with a title for people.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct NamedFile {
+    /// Name, as journeys refer to it.
     #[serde(alias = "owner")]
     product: String,
+    /// Title for people.
     #[serde(default, rename = "title")]
     _title: String,
 }
@@ -91,6 +98,51 @@ pub fn load(files: &[(String, String)], settings: EngineSettings) -> Result<Defi
     let Resolved { apps, journeys, policies } = folder.resolve()?;
     let apps = apps.iter().map(AppFile::app).collect();
     Ok(DefinitionSet::new(settings, apps, journeys).with_policies(policies))
+}
+
+/// The JSON Schema of definition files, generated from the types that read them, for editors: a file is of the kind that its
+/// leading key names.
+pub fn json_schema() -> serde_json::Value {
+    let mut generator = SchemaGenerator::default();
+    let mut kinds = vec![
+        generator.root_schema_for::<JourneyFile>(),
+        generator.root_schema_for::<AppFile>(),
+        generator.root_schema_for::<PolicyFile>(),
+        generator.root_schema_for::<NamedFile>(),
+    ]
+    .into_iter()
+    .map(serde_json::Value::from)
+    .collect::<Vec<_>>();
+    // An owner's file is a product's under another leading key.
+    let owner = kinds[3].to_string().replace("\"product\"", "\"owner\"");
+    kinds.push(serde_json::from_str(&owner).unwrap_or_default());
+    let mut shared = serde_json::Map::new();
+    for kind in kinds.iter_mut().filter_map(serde_json::Value::as_object_mut) {
+        kind.remove("$schema");
+        if let Some(serde_json::Value::Object(types)) = kind.remove("$defs") {
+            shared.extend(types);
+        }
+    }
+    // A journey names its product, owner and policy as well: the first of the keys that is there decides the kind, so that an
+    // editor tells what is wrong with a file of that kind alone.
+    let cases = KINDS.iter().enumerate().zip(&kinds).map(|((at, key), kind)| {
+        let former = KINDS[..at].iter().map(|key| serde_json::json!({ "required": [key] }));
+        let former: Vec<_> = former.collect();
+        let is_kind = if former.is_empty() {
+            serde_json::json!({ "required": [key] })
+        } else {
+            serde_json::json!({ "required": [key], "not": { "anyOf": former } })
+        };
+        serde_json::json!({ "if": is_kind, "then": kind })
+    });
+    serde_json::json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "A definition file",
+        "type": "object",
+        "anyOf": KINDS.map(|key| serde_json::json!({ "required": [key] })),
+        "allOf": cases.collect::<Vec<_>>(),
+        "$defs": shared,
+    })
 }
 
 /// Reads one `app:` file.

@@ -8,7 +8,7 @@ use schema::definition::file::is_definition_path;
 use schema::definition::{DefinitionSet, EngineSettings, Journey, Restart, Unit, load};
 
 /// Every definition file below `folder`, with its path relative to it.
-fn files_below(folder: &Path) -> Vec<(String, String)> {
+pub(crate) fn files_below(folder: &Path) -> Vec<(String, String)> {
     let mut files = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(current) = folders.pop() {
@@ -26,7 +26,7 @@ fn files_below(folder: &Path) -> Vec<(String, String)> {
     files
 }
 
-fn shipped() -> Vec<(String, String)> {
+pub(crate) fn shipped() -> Vec<(String, String)> {
     files_below(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../definitions"))
 }
 

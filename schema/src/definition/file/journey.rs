@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::matching::{Found, MatcherFile, OneOrMany, StartFile, failures, matchers};
@@ -20,40 +21,63 @@ const POLICY: &str = "default";
 /// What `start` says where a session is the attempt.
 const SESSION: &str = "session";
 
-/// A `journey:` file.
-#[derive(Debug, Deserialize)]
+/// A `journey:` file: what a user sets out to do, when it is good, and what is promised of it.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct JourneyFile {
+    /// Name, unique; that of a standard journey adopts it.
     pub(super) journey: String,
+    /// Title for people.
     title: Option<String>,
+    /// Product that it belongs to.
     product: Option<String>,
+    /// Team or role that owns it.
     owner: Option<String>,
+    /// What users are promised, in their words.
     promise: Option<String>,
+    /// Apps that it is defined for; every app without it.
     apps: Option<Vec<String>>,
+    /// Platforms that it is measured on; every platform without it.
     platforms: Option<Vec<String>>,
+    /// What begins an attempt; `declared` when only the app's own journey.* events tell, `session` when the session
+    /// is the attempt.
     start: Option<StartFile>,
+    /// Named stages in their order.
     #[serde(default)]
     steps: Vec<StepFile>,
+    /// What ends an attempt well, any of; without `start`, what an attempt is.
     #[serde(default)]
     success: OneOrMany<MatcherFile>,
+    /// What ends an attempt badly, any of.
     #[serde(default)]
     failure: OneOrMany<MatcherFile>,
+    /// What says that the user cancelled, any of.
     #[serde(default)]
     cancel: OneOrMany<MatcherFile>,
+    /// Deadline of an attempt, such as `30s`; at most 4h.
     timeout: Option<String>,
+    /// A user who leaves after this long had waited too long; the largest `within` without it.
     patience: Option<String>,
+    /// What a second start does to an open attempt.
     restart: Option<Restart>,
+    /// Unit of its latency or value.
     unit: Option<Unit>,
+    /// For a journey of one event: the attribute whose last value revises the former ones.
     revised_by: Option<String>,
+    /// What is promised of its attempts.
     #[serde(default)]
     objectives: Vec<ObjectiveFile>,
+    /// Error-budget policy.
     policy: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+/// A named stage.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct StepFile {
+    /// Name, unique in its journey.
     name: String,
+    /// What reaches it, any of.
     done: OneOrMany<MatcherFile>,
 }
 

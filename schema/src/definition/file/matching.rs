@@ -1,9 +1,11 @@
 //! Matchers as files write them: one or a list, with a `where` of scalars, lists and comparisons.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
@@ -85,14 +87,66 @@ impl<'de> Deserialize<'de> for StartFile {
 }
 
 /// A matcher as a file writes it.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct MatcherFile {
+    /// Name of the event.
     event: String,
+    /// What its attributes must be, all of: a text, a number, a comparison such as ">=500", or a list of these.
     #[serde(default, rename = "where")]
+    #[schemars(with = "BTreeMap<String, WantedSchema>")]
     conditions: BTreeMap<String, Yaml>,
+    /// In `failure`: counts only when no success follows in time.
     #[serde(default)]
     pub(super) recoverable: bool,
+}
+
+/// What an attribute may have to be.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[expect(dead_code, reason = "only its schema is used")]
+enum WantedSchema {
+    One(ScalarSchema),
+    AnyOf(Vec<ScalarSchema>),
+}
+
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[expect(dead_code, reason = "only its schema is used")]
+enum ScalarSchema {
+    Text(String),
+    Number(f64),
+    Flag(bool),
+}
+
+impl<T: JsonSchema> JsonSchema for OneOrMany<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        format!("OneOrMany_{}", T::schema_name()).into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let (one, many) = (generator.subschema_for::<T>(), generator.subschema_for::<Vec<T>>());
+        json_schema!({ "anyOf": [one, many] })
+    }
+}
+
+impl JsonSchema for StartFile {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Start".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let matchers = generator.subschema_for::<OneOrMany<MatcherFile>>();
+        json_schema!({ "anyOf": [{ "enum": ["declared", "session"] }, matchers] })
+    }
 }
 
 /// Matchers of `start`, `success` and `done`, which have nothing recoverable.

@@ -1,7 +1,8 @@
 //! Objectives as journey files write them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_yaml_ng::Value as Yaml;
 
@@ -14,15 +15,31 @@ use crate::value::Value;
 const WINDOW_DAYS: u16 = 28;
 
 /// One entry of `objectives`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ObjectiveFile {
+    /// Name, unique in its journey.
     pub(super) name: String,
+    /// Good attempts succeed within this, such as `2s`, or by platform, such as `{web: 2s, ios: 1.5s}`.
+    #[schemars(with = "Option<WithinSchema>")]
     within: Option<Yaml>,
+    /// The clock of `within` starts at this step.
     from: Option<String>,
+    /// For a journey of one event: the comparison that its value must satisfy, such as `"<=2500"`.
     value: Option<String>,
+    /// Share of the valid attempts that must be good, such as `99.5%`.
     target: Option<String>,
+    /// Rolling window, such as `28d`.
     window: Option<String>,
+}
+
+/// What `within` may be.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[expect(dead_code, reason = "only its schema is used")]
+enum WithinSchema {
+    Everywhere(String),
+    ByPlatform(BTreeMap<String, String>),
 }
 
 impl ObjectiveFile {
