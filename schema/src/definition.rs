@@ -4,8 +4,6 @@
 //! event is matched. [`mod@file`] reads the YAML files; [`standard`] has the ones that every app gets. What an
 //! attempt's outcome is decides the aggregator's engine.
 
-use std::collections::BTreeMap;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -15,12 +13,16 @@ pub mod app;
 pub mod bounds;
 pub mod file;
 pub mod matcher;
+pub mod objective;
+pub mod policy;
 pub mod standard;
 
 pub use app::{AppFile, Bots, Objection, Source};
 pub use bounds::{OutOfBounds, SAMPLES_MAX};
 pub use file::{DefinitionError, json_schema, load};
 pub use matcher::{Condition, Matcher, Test};
+pub use objective::{Comparison, Objective, Rule};
+pub use policy::{Policy, PolicyAction};
 
 /// Everything that can change the engine's output beside the beacons: activated by a control record.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -36,26 +38,6 @@ pub struct DefinitionSet {
     /// Error-budget policies, sorted by name. The engine does not look at them; who reads a broken objective does.
     #[serde(default)]
     pub policies: Vec<Policy>,
-}
-
-/// What an error budget is for: when it is spent to a level, who does what.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Policy {
-    /// Name, as journeys refer to it.
-    pub name: String,
-    /// What was agreed on, in the order of the file.
-    pub actions: Vec<PolicyAction>,
-}
-
-/// One line of an error-budget policy.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PolicyAction {
-    /// Share of the budget that is left, in millionths: from there on it is done.
-    pub budget_left_ppm: u32,
-    /// What is done.
-    pub action: String,
-    /// Role that does it.
-    pub role: String,
 }
 
 /// What the engine must know of an app.
@@ -267,122 +249,6 @@ impl Unit {
     }
 }
 
-/// Good ÷ valid attempts against a target over a window.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Objective {
-    /// Name, unique in its journey.
-    pub name: String,
-    /// Hash of rule, target and window, 8 hex digits: a changed objective is a new version.
-    pub version: String,
-    /// What makes a valid attempt good.
-    pub rule: Rule,
-    /// Target in millionths (99.5 % is 995,000); `None`: an indicator that nobody has adopted.
-    pub target_ppm: Option<u32>,
-    /// Rolling window.
-    pub window_days: u16,
-}
-
-/// What makes a valid attempt good.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Rule {
-    /// It succeeded.
-    Works,
-    /// It succeeded and took at most this long, by platform; a platform that is not listed takes `default`,
-    /// and without a default its attempts are not valid for this objective.
-    Within {
-        /// Limit of the platforms that are not listed, in the journey's unit.
-        default: Option<Value>,
-        /// Limits by platform.
-        by_platform: BTreeMap<String, Value>,
-        /// Step whose reaching starts the clock; the attempt's start where none is named.
-        from: Option<String>,
-    },
-    /// Its value satisfies the comparison. Attempts without a value are not valid for it.
-    Value {
-        /// The comparison.
-        comparison: Comparison,
-        /// What it is compared with, in the journey's unit.
-        limit: Value,
-    },
-}
-
-/// A comparison with a number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Comparison {
-    /// Less.
-    #[serde(rename = "<")]
-    Less,
-    /// Less or equal.
-    #[serde(rename = "<=")]
-    LessOrEqual,
-    /// Greater or equal.
-    #[serde(rename = ">=")]
-    GreaterOrEqual,
-    /// Greater.
-    #[serde(rename = ">")]
-    Greater,
-}
-
-impl Comparison {
-    /// Its sign, for people.
-    pub fn sign(self) -> &'static str {
-        match self {
-            Self::Less => "<",
-            Self::LessOrEqual => "≤",
-            Self::GreaterOrEqual => "≥",
-            Self::Greater => ">",
-        }
-    }
-
-    /// Whether `left` stands in this relation to `right`.
-    pub fn holds<T: PartialOrd>(self, left: T, right: T) -> bool {
-        match self {
-            Self::Less => left < right,
-            Self::LessOrEqual => left <= right,
-            Self::GreaterOrEqual => left >= right,
-            Self::Greater => left > right,
-        }
-    }
-}
-
-impl Rule {
-    /// What a success may take on `platform`, in the journey's unit; `None` where the rule has no such limit.
-    pub fn limit_on(&self, platform: &str) -> Option<f64> {
-        match self {
-            Self::Within { default, by_platform, .. } => {
-                let limit = by_platform.get(platform).or(default.as_ref());
-                limit.map(|limit| limit.scaled() as f64 / crate::value::SCALE as f64)
-            }
-            Self::Works | Self::Value { .. } => None,
-        }
-    }
-
-    /// What makes a valid attempt good, for people.
-    pub fn description(&self, unit: Unit) -> String {
-        let unit = match unit {
-            Unit::Ms => " ms",
-            Unit::Score => "",
-        };
-        match self {
-            Rule::Works => "success".to_owned(),
-            Rule::Within { default, by_platform, from } => {
-                let others = if by_platform.is_empty() { "" } else { " elsewhere" };
-                let limits: Vec<String> = by_platform
-                    .iter()
-                    .map(|(platform, limit)| format!("{limit}{unit} on {platform}"))
-                    .chain(default.iter().map(|limit| format!("{limit}{unit}{others}")))
-                    .collect();
-                let from = from.as_ref().map(|step| format!(", from step {step}")).unwrap_or_default();
-                format!("success within {}{from}", limits.join(", "))
-            }
-            Rule::Value { comparison, limit } => {
-                format!("value {} {limit}{unit}", comparison.sign())
-            }
-        }
-    }
-}
-
 impl DefinitionSet {
     /// Makes a set of its parts: sorts them and derives the id.
     pub fn new(settings: EngineSettings, mut apps: Vec<App>, mut journeys: Vec<Journey>) -> Self {
@@ -424,14 +290,6 @@ impl Journey {
     /// Whether it is defined for `app`.
     pub fn applies_to(&self, app: &str) -> bool {
         self.apps.is_empty() || self.apps.iter().any(|name| name == app)
-    }
-}
-
-impl Objective {
-    /// Makes an objective and derives its version.
-    pub fn new(name: String, rule: Rule, target_ppm: Option<u32>, window_days: u16) -> Self {
-        let hash = content_hash(&(&rule, target_ppm, window_days));
-        Self { name, version: format!("{:08x}", hash as u32), rule, target_ppm, window_days }
     }
 }
 

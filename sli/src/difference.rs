@@ -66,6 +66,9 @@ fn compare(old: &Journey, new: &Journey, changes: &mut Vec<Change>) {
                 );
                 changes.push(change("changed", &what, &meaning));
             }
+            Some(former) if former.source != objective.source => {
+                changes.push(change("changed", &what, "where its threshold comes from"));
+            }
             Some(_) => {}
         }
     }
@@ -135,6 +138,7 @@ mod tests {
         check(&[WATCH], &[], &[("removed", "watch")]);
         check(&[WATCH], &[&replaced("99%", "99.5%")], &[("changed", "watch: works")]);
         check(&[WATCH], &[&replaced("plays", "runs")], &[("changed", "watch")]);
+        check(&[WATCH], &[&replaced("99%", "99%, source: A survey")], &[("changed", "watch: works")]);
         check(&[WATCH], &[&replaced("frame", "play")], &[("changed", "watch")]);
         let fast = replaced("99%}", "99%}, {name: fast, within: 2s, target: 90%}");
         check(&[WATCH], &[&fast], &[("added", "watch: fast"), ("changed", "watch")]);

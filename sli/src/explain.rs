@@ -75,6 +75,9 @@ fn text(journey: &Journey, set: &DefinitionSet) -> String {
     say(String::new());
     for one in &journey.objectives {
         say(objective(one, journey.unit));
+        if !one.source.is_empty() {
+            say(format!("  Where that comes from: {}.", one.source));
+        }
     }
     let is_promised = journey.objectives.iter().any(|one| one.target_ppm.is_some());
     let policy = set.policies.iter().find(|policy| policy.name == journey.policy && is_promised);

@@ -179,6 +179,18 @@ impl Numbers {
         Ok(self.rows(&sql, &key.parameters()).await?.pop())
     }
 
+    /// Where the threshold of a current objective comes from.
+    pub(crate) async fn source(&self, key: Key<'_>) -> Result<String, StackError> {
+        #[derive(Deserialize)]
+        struct Row {
+            source: String,
+        }
+        let sql = "SELECT source FROM sli.active_objectives \
+            WHERE app IN ({app:String}, '*') AND journey = {journey:String} AND objective = {objective:String}";
+        let row = self.rows::<Row>(sql, &key.parameters()).await?.pop();
+        Ok(row.map_or_else(String::new, |row| row.source))
+    }
+
     /// Window pairs of one objective.
     pub(crate) async fn burn(&self, key: Key<'_>) -> Result<Vec<Burn>, StackError> {
         self.rows(&format!("{BURN} WHERE {OF_KEY} ORDER BY factor DESC"), &key.parameters()).await

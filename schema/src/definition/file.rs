@@ -19,6 +19,7 @@ mod matching;
 mod objective;
 mod quantity;
 mod spelling;
+mod text;
 
 pub use error::{DefinitionError, Problem};
 

@@ -53,4 +53,16 @@ mod tests {
             );
         }
     }
+
+    /// What was published can be looked up; what was not says so.
+    #[test]
+    fn every_threshold_has_a_source() {
+        for journey in journeys() {
+            for objective in &journey.objectives {
+                let source = &objective.source;
+                let is_published = source.starts_with("Published ") && source.contains(" https://");
+                assert!(is_published || source.starts_with("Chosen: "), "{}: {source}", journey.name);
+            }
+        }
+    }
 }

@@ -58,6 +58,7 @@ pub struct ObjectiveDefinitionRow {
     pub target: Option<f64>,
     pub window_days: u16,
     pub description: String,
+    pub source: String,
 }
 
 /// A row of `policy_definitions`.
@@ -149,6 +150,7 @@ impl ObjectiveDefinitionRow {
                 target: objective.target_ppm.map(|ppm| f64::from(ppm) / 1_000_000.0),
                 window_days: objective.window_days,
                 description: objective.rule.description(journey.unit),
+                source: objective.source.clone(),
             })
             .collect()
     }

@@ -150,11 +150,40 @@ fn a_file_adopts_a_standard_journey() {
     assert_eq!(journey.owner, "web-team");
     assert_eq!(journey.objectives[0].target_ppm, Some(900_000));
     let standard = self::journey(&load(&[], EngineSettings::default()).unwrap(), "page-load");
+    assert_eq!(journey.objectives[0].source, "", "another threshold has another source");
     assert_eq!(
         (journey.promise, journey.success),
         (standard.promise, standard.success),
         "what it matches stays"
     );
+}
+
+#[test]
+fn an_adopted_threshold_keeps_its_source_unless_the_file_gives_another() {
+    let source = |more: &str| {
+        let objective = format!("{{name: quick, value: \"<=2500\", target: 75%{more}}}");
+        let text = format!("journey: web-vital-lcp\nowner: web-team\nobjectives: [{objective}]\n");
+        journey(&load_with("lcp.yaml", &text), "web-vital-lcp").objectives[0].clone()
+    };
+    let kept = source("");
+    assert!(kept.source.starts_with("Published by web.dev"), "{}", kept.source);
+    let own = source(", source: A survey of 2026");
+    assert_eq!(own.source, "A survey of 2026");
+    assert_eq!(own.version, kept.version, "nothing is counted otherwise");
+}
+
+#[test]
+fn the_standard_indicators_are_documented_with_their_sources() {
+    let mut table = String::from("| journey | promise | good | source |\n|---|---|---|---|\n");
+    for journey in schema::definition::standard::journeys() {
+        for objective in &journey.objectives {
+            let good = objective.rule.description(journey.unit);
+            let (name, promise, source) = (&journey.name, &journey.promise, &objective.source);
+            writeln!(table, "| `{name}`, {} | {promise} | {good} | {source} |", objective.name).unwrap();
+        }
+    }
+    let page = include_str!("../../../docs/definitions.md");
+    assert!(page.contains(&table), "docs/definitions.md should have:\n{table}");
 }
 
 /// Each bad file is loaded together with the shipped folder: it must be refused, and alone be blamed.

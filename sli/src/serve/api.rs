@@ -111,6 +111,8 @@ pub(super) struct Slos {
 pub(super) struct Slo {
     /// Over its window.
     status: Status,
+    /// Where its threshold comes from: who published it, or that it was chosen; empty where its file does not say.
+    source: String,
     /// Over the pairs of windows of burn alerts.
     burn: Vec<Burn>,
     /// By the hour, since the window began.
@@ -144,12 +146,13 @@ async fn slo(
 ) -> Result<HttpResponse, ApiError> {
     let key = key(&path);
     let status = found(&numbers, key).await?;
+    let source = numbers.source(key).await?;
     let burn = numbers.burn(key).await?;
     let hours = match &status.window_from {
         Some(since) => numbers.hours(key, &status.version, since).await?,
         None => Vec::new(),
     };
-    Ok(HttpResponse::Ok().json(Slo { status, burn, hours }))
+    Ok(HttpResponse::Ok().json(Slo { status, source, burn, hours }))
 }
 
 async fn counts(

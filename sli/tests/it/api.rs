@@ -66,6 +66,7 @@ async fn the_api_says_what_the_views_say() {
     let path = format!("/api/v1/slos/{APP}/watch-lecture/works");
     let one = serve.json(&path).await;
     assert_eq!(one["status"], *works);
+    assert_eq!(one["source"], "Chosen: what the former player kept");
     assert_eq!(one["burn"].as_array().unwrap().len(), 4);
     let hours: Vec<_> =
         one["hours"].as_array().unwrap().iter().map(|hour| (&hour["valid"], &hour["bad"])).collect();

@@ -141,6 +141,8 @@ impl JourneyFile {
             self.objectives.iter().map(|objective| objective.resolve(&BTreeSet::new(), true)),
             &mut found,
         );
+        let objectives: Vec<_> =
+            objectives.into_iter().map(|objective| with_source_of(standard, objective)).collect();
         if standard.attempt == AttemptKind::Session {
             check_session_objectives(&objectives, &mut found);
         }
@@ -351,6 +353,15 @@ impl JourneyFile {
 impl StepFile {
     fn resolve(&self) -> Result<Step, Vec<Found>> {
         Ok(Step { name: self.name.clone(), done: matchers(&self.done, "done")? })
+    }
+}
+
+/// An objective that keeps the threshold of a standard one keeps its source, unless it gives another.
+fn with_source_of(standard: &Journey, objective: Objective) -> Objective {
+    let same = standard.objectives.iter().find(|known| known.rule == objective.rule);
+    match same.filter(|_| objective.source.is_empty()) {
+        Some(known) => objective.with_source(known.source.clone()),
+        None => objective,
     }
 }
 

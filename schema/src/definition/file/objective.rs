@@ -8,6 +8,7 @@ use serde_yaml_ng::Value as Yaml;
 
 use super::matching::Found;
 use super::quantity::{comparison, days, duration, target_ppm};
+use super::text::check_text;
 use crate::definition::{Objective, Rule};
 use crate::value::Value;
 
@@ -31,6 +32,8 @@ pub(super) struct ObjectiveFile {
     target: Option<String>,
     /// Rolling window, such as `28d`.
     window: Option<String>,
+    /// Where the threshold comes from: who published it, or that it was chosen, and why.
+    source: Option<String>,
 }
 
 /// What `within` may be.
@@ -75,8 +78,12 @@ impl ObjectiveFile {
             problem(message);
             WINDOW_DAYS
         });
+        if let Some(Err(message)) = self.source.as_deref().map(|source| check_text("source", source)) {
+            problem(message);
+        }
         if found.is_empty() {
-            Ok(Objective::new(self.name.clone(), rule, target, window))
+            let source = self.source.clone().unwrap_or_default();
+            Ok(Objective::new(self.name.clone(), rule, target, window).with_source(source))
         } else {
             Err(found)
         }
