@@ -23,6 +23,7 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { version: 4, name: "objective views", sql: include_str!("ddl/004_objective_views.sql") },
     Migration { version: 5, name: "audit view", sql: include_str!("ddl/005_audit_view.sql") },
     Migration { version: 6, name: "sources of thresholds", sql: include_str!("ddl/006_sources.sql") },
+    Migration { version: 7, name: "complete policies", sql: include_str!("ddl/007_policies.sql") },
 ];
 
 impl Migration {

@@ -22,7 +22,7 @@ pub use bounds::{OutOfBounds, SAMPLES_MAX};
 pub use file::{DefinitionError, json_schema, load};
 pub use matcher::{Condition, Matcher, Test};
 pub use objective::{Comparison, Objective, Rule};
-pub use policy::{Policy, PolicyAction};
+pub use policy::{Policy, PolicyAction, PolicyException, Severity, Trigger};
 
 /// Everything that can change the engine's output beside the beacons: activated by a control record.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

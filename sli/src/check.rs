@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::Outcome;
 use crate::definitions::FolderArgs;
 use crate::output::{Format, table};
+use crate::policies::{today, warnings};
 
 /// Flags of `sli check`.
 #[derive(Debug, Args)]
@@ -24,7 +25,7 @@ pub(crate) const EXAMPLES: &str = "Examples:
   sli check team/definitions --format json
 
 Ends with 0 when every file is right, with 1 when one is not: each problem has its file, line and column, what is
-allowed there, and the nearest right spelling.";
+allowed there, and the nearest right spelling. What has expired of a policy is a warning.";
 
 /// Checks the folder.
 pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<Outcome> {
@@ -33,6 +34,9 @@ pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<Outcome> {
             match args.format {
                 Format::Table => println!("{}", summary(&set)),
                 Format::Json => println!("{}", serde_json::to_string_pretty(&set)?),
+            }
+            for warning in warnings(&set.policies, today()) {
+                eprintln!("warning: {warning}");
             }
             Ok(Outcome::Right)
         }

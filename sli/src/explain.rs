@@ -1,6 +1,7 @@
 //! `sli explain`: a journey in plain words, for those who did not write its file.
 
 use clap::Args;
+use jiff::civil::Date;
 use schema::definition::{
     AttemptKind, Condition, DefinitionSet, EngineSettings, Journey, Matcher, Objective, Restart, Test, Unit,
 };
@@ -8,6 +9,7 @@ use schema::definition::{
 use crate::Outcome;
 use crate::check::percent;
 use crate::definitions::FolderArgs;
+use crate::policies::{explained, today};
 
 /// Flags of `sli explain`.
 #[derive(Debug, Args)]
@@ -30,12 +32,12 @@ pub(crate) fn run(args: &ExplainArgs) -> anyhow::Result<Outcome> {
         eprintln!("no journey is called {}; there are {}", args.journey, names.join(", "));
         return Ok(Outcome::Wrong);
     };
-    println!("{}", text(journey, &set));
+    println!("{}", text(journey, &set, today()));
     Ok(Outcome::Right)
 }
 
 /// The explanation.
-fn text(journey: &Journey, set: &DefinitionSet) -> String {
+fn text(journey: &Journey, set: &DefinitionSet, today: Date) -> String {
     let mut lines = vec![
         format!("{} ({})", journey.title, journey.name),
         format!("  {}", journey.promise),
@@ -81,9 +83,8 @@ fn text(journey: &Journey, set: &DefinitionSet) -> String {
     }
     let is_promised = journey.objectives.iter().any(|one| one.target_ppm.is_some());
     let policy = set.policies.iter().find(|policy| policy.name == journey.policy && is_promised);
-    for action in policy.into_iter().flat_map(|policy| &policy.actions) {
-        let left = percent(action.budget_left_ppm);
-        say(format!("When {left} of the budget is left: {} ({})", action.action, action.role));
+    for line in policy.into_iter().flat_map(|policy| explained(policy, today)) {
+        say(line);
     }
     lines.join("\n")
 }
@@ -187,7 +188,8 @@ mod tests {
         let set = deploy::definitions::load(&folder, EngineSettings::default()).unwrap();
         let names = ["watch-lecture", "web-vital-lcp", "http-calls", "error-free-sessions"];
         let of = |name| set.journeys.iter().find(|journey| journey.name == name).unwrap();
-        let texts: Vec<_> = names.map(|name| text(of(name), &set)).into();
+        let today = jiff::civil::date(2026, 11, 27);
+        let texts: Vec<_> = names.map(|name| text(of(name), &set, today)).into();
         insta::assert_snapshot!(texts.join("\n\n"));
     }
 }

@@ -18,6 +18,7 @@ mod init;
 mod numbers;
 mod output;
 mod play;
+mod policies;
 mod recording;
 mod serve;
 mod status;

@@ -8,6 +8,8 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+mod policies;
+
 /// Longer windows begin with a whole hour, as those of `sli.slo_status` and `sli.slo_burn` do, s.
 const MINUTES_UNTIL_S: u64 = 7_200;
 /// Longest window that can be asked for: as long as hours are kept, s.
@@ -302,13 +304,6 @@ impl Numbers {
         self.rows(sql, &parameters).await
     }
 
-    /// What the active set's policy says, by falling budget.
-    pub(crate) async fn policy(&self, name: &str) -> Result<Vec<PolicyLine>, StackError> {
-        let sql = "SELECT budget_left, action, role FROM sli.active_policies \
-            WHERE policy = {policy:String} ORDER BY place";
-        self.rows(sql, &[("policy", name.to_owned())]).await
-    }
-
     /// Whether the server answers a query.
     pub(crate) async fn check(&self) -> Result<(), StackError> {
         self.clickhouse.query("SELECT count() AS n FROM sli.definitions").await.map(drop)
@@ -346,17 +341,25 @@ impl Key<'_> {
     }
 }
 
-/// What was agreed to be done when so much of a budget is left.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-pub(crate) struct PolicyLine {
-    pub(crate) budget_left: f64,
-    pub(crate) action: String,
-    pub(crate) role: String,
-}
-
 /// Why attempts were bad, and how many.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(crate) struct Reason {
     pub(crate) reason: String,
     pub(crate) attempts: u64,
+}
+
+#[cfg(test)]
+impl Status {
+    /// A promise that is broken by as much as it allows, under policy `strict`.
+    pub(crate) fn broken() -> Self {
+        let row = serde_json::json!({
+            "app": "web", "journey": "watch", "objective": "works", "title": "Watch", "promise": "It plays.",
+            "product": "school", "owner": "team", "policy": "strict", "version": "v1", "description": "success",
+            "target": 0.99, "window": "28d", "window_from": null, "since": null, "good": 980, "valid": 1000,
+            "ratio": 0.98, "low": null, "high": null, "observed": 1000, "observed_bad": 20, "budget_total": 10.0,
+            "budget_left": -10.0, "sessions_hurt": 20, "unknown_share": null, "ratio_if_unknown_bad": null,
+            "coverage": null, "complete_until": null, "alert": "page", "state": "broken",
+        });
+        serde_json::from_value(row).unwrap()
+    }
 }

@@ -11,12 +11,13 @@ use serde::de::DeserializeOwned;
 use serde_yaml_ng::{Mapping, Value as Yaml};
 
 use super::app::AppFile;
-use super::{DefinitionSet, EngineSettings, Journey, Policy, PolicyAction, standard};
+use super::{DefinitionSet, EngineSettings, Journey, Policy, standard};
 
 mod error;
 mod journey;
 mod matching;
 mod objective;
+mod policy;
 mod quantity;
 mod spelling;
 mod text;
@@ -24,7 +25,7 @@ mod text;
 pub use error::{DefinitionError, Problem};
 
 use journey::JourneyFile;
-use quantity::share_ppm;
+use policy::PolicyFile;
 use spelling::nearest;
 
 /// The kinds of files, by their leading key.
@@ -32,39 +33,6 @@ const KINDS: [&str; 5] = ["journey", "app", "policy", "product", "owner"];
 
 /// Characters of names, which become labels.
 const NAME_CHARS_MAX: usize = 64;
-
-/// A `policy:` file.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct PolicyFile {
-    /// Name, as journeys refer to it.
-    policy: String,
-    /// What was agreed on, by falling budget.
-    actions: Vec<ActionLine>,
-}
-
-/// One line of it.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct ActionLine {
-    /// Share of the budget that is left, from there on it is done; such as `25%`.
-    budget_left: String,
-    /// What is done.
-    action: String,
-    /// Who does it.
-    role: String,
-}
-
-impl PolicyFile {
-    fn resolve(self) -> Policy {
-        let action = |line: ActionLine| PolicyAction {
-            budget_left_ppm: share_ppm(&line.budget_left).unwrap_or_default(),
-            action: line.action,
-            role: line.role,
-        };
-        Policy { name: self.policy, actions: self.actions.into_iter().map(action).collect() }
-    }
-}
 
 /// A product or an owner: a name that journeys may refer to, with a title for people.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
@@ -221,7 +189,7 @@ impl<'t> Folder<'t> {
 
     fn resolve(mut self) -> Result<Resolved, DefinitionError> {
         self.check_apps();
-        self.check_policies();
+        let resolved_policies = self.policies();
         let apps: BTreeSet<&str> = self.apps.iter().map(|app| app.content.app.as_str()).collect();
         let mut policies: BTreeSet<&str> =
             self.policies.iter().map(|file| file.content.policy.as_str()).collect();
@@ -260,24 +228,26 @@ impl<'t> Folder<'t> {
             journeys.entry(journey.name.clone()).or_insert(journey);
         }
         let apps = self.apps.into_iter().map(|app| app.content).collect();
-        let policies = self.policies.into_iter().map(|file| file.content.resolve()).collect();
-        Ok(Resolved { apps, journeys: journeys.into_values().collect(), policies })
+        Ok(Resolved { apps, journeys: journeys.into_values().collect(), policies: resolved_policies })
     }
 
-    /// Policies are named once, and say for which share of the budget they speak.
-    fn check_policies(&mut self) {
+    /// Policies are named once, and each is right in itself.
+    fn policies(&mut self) -> Vec<Policy> {
         let mut names = BTreeMap::new();
+        let mut policies = Vec::new();
         for Sourced { path, text, content } in &self.policies {
             if let Some(other) = names.insert(content.policy.as_str(), *path) {
                 let message = format!("policy `{}` is in {other} as well; names are unique", content.policy);
                 self.problems.push(Problem::at(path, text, &content.policy, message));
             }
-            for action in content.actions.iter().filter(|action| share_ppm(&action.budget_left).is_none()) {
-                let message =
-                    format!("`budget_left` is `{}`, but must be a share from 0% to 100%", action.budget_left);
-                self.problems.push(Problem::at(path, text, &action.budget_left, message));
+            match content.resolve() {
+                Ok(policy) => policies.push(policy),
+                Err(found) => self.problems.extend(
+                    found.into_iter().map(|(needle, message)| Problem::at(path, text, &needle, message)),
+                ),
             }
         }
+        policies
     }
 
     /// App names and write keys must each belong to one app.

@@ -3,12 +3,16 @@
 //! They are written when a set becomes active on a partition. Every partition writes the same rows, and they
 //! replace each other by their key. Which set is active is read from `definitions`, so its row is written last.
 
+use jiff::civil::Date;
 use serde::Serialize;
 
-use crate::definition::{DefinitionSet, Journey};
+use crate::definition::{DefinitionSet, Journey, PolicyException, Trigger};
 
 /// App of a journey that is defined for every app.
 pub const EVERY_APP: &str = "*";
+
+/// What a line has as `budget_left` that a burn alert triggers, whatever is left.
+const WHOLE_BUDGET: f64 = 1.0;
 
 /// Tables of a definition set, in the order of writing.
 pub const DEFINITION_TABLES: [&str; 4] =
@@ -74,6 +78,12 @@ pub struct PolicyDefinitionRow {
     pub budget_left: f64,
     pub action: String,
     pub role: String,
+    pub burn: &'static str,
+    pub capacity: String,
+    pub agreed_by: Vec<String>,
+    pub agreed_on: Option<Date>,
+    pub expires: Option<Date>,
+    pub exceptions: Vec<PolicyException>,
 }
 
 impl PolicyDefinitionRow {
@@ -81,17 +91,29 @@ impl PolicyDefinitionRow {
     pub fn all(set: &DefinitionSet, activated_at_ms: i64) -> Vec<Self> {
         let activated_at = seconds(activated_at_ms);
         let actions = set.policies.iter().flat_map(|policy| {
-            (1..).zip(&policy.actions).map(move |(place, action)| (&policy.name, place, action))
+            (1..).zip(&policy.actions).map(move |(place, action)| (policy, place, action))
         });
         actions
             .map(|(policy, place, action)| Self {
                 set_id: set.id.clone(),
                 activated_at: activated_at.clone(),
-                policy: policy.clone(),
+                policy: policy.name.clone(),
                 place,
-                budget_left: f64::from(action.budget_left_ppm) / 1_000_000.0,
+                budget_left: match action.trigger {
+                    Trigger::BudgetLeft(ppm) => f64::from(ppm) / 1_000_000.0,
+                    Trigger::Burn(_) => WHOLE_BUDGET,
+                },
                 action: action.action.clone(),
                 role: action.role.clone(),
+                burn: match action.trigger {
+                    Trigger::BudgetLeft(_) => "",
+                    Trigger::Burn(severity) => severity.as_str(),
+                },
+                capacity: policy.capacity.clone(),
+                agreed_by: policy.agreed_by.clone(),
+                agreed_on: policy.agreed_on,
+                expires: policy.expires,
+                exceptions: policy.exceptions.clone(),
             })
             .collect()
     }

@@ -224,6 +224,8 @@ fn every_key_is_documented_and_no_other() {
         ("objectives", "journey: a\nobjectives: [{name: b, wrong: 1}]\n"),
         ("app", "app: a\nwrong: 1\n"),
         ("policy", "policy: a\nwrong: 1\n"),
+        ("actions", "policy: a\nactions: [{wrong: 1}]\n"),
+        ("exceptions", "policy: a\nactions: []\nexceptions: [{wrong: 1}]\n"),
     ] {
         assert_eq!(documented(section), allowed(text), "{section}");
     }

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use reqwest::Url;
 
 use crate::numbers::Numbers;
+use crate::policies::today;
 
 mod content;
 mod notification;
@@ -60,7 +61,7 @@ async fn burning(numbers: &Numbers) -> Result<BTreeMap<Group, Vec<Alert>>, Stack
     if burns.is_empty() {
         return Ok(groups);
     }
-    let statuses = numbers.statuses().await?;
+    let (statuses, policies) = (numbers.statuses().await?, numbers.policies().await?);
     for burn in &burns {
         let of = |status: &&crate::numbers::Status| {
             (&status.app, &status.journey, &status.objective) == (&burn.app, &burn.journey, &burn.objective)
@@ -75,8 +76,8 @@ async fn burning(numbers: &Numbers) -> Result<BTreeMap<Group, Vec<Alert>>, Stack
         let until = status.complete_until.as_deref().unwrap_or_default();
         let hours = content::hours(&burn.long_window);
         let reasons = numbers.reasons(&burn.app, &burn.journey, hours, until).await?;
-        let policy = numbers.policy(&status.policy).await?;
-        alerts.push(alert(burn, status, &reasons, &policy));
+        let policy = policies.iter().find(|policy| policy.name == status.policy);
+        alerts.push(alert(burn, status, &reasons, policy.map(|policy| (policy, today()))));
     }
     Ok(groups)
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use deploy::migration::migrate;
 use schema::ddl::MIGRATIONS;
-use schema::definition::{DefinitionSet, EngineSettings};
+use schema::definition::{DefinitionSet, EngineSettings, PolicyException};
 use schema::rows::{
     AttemptSample, BatchRow, Counters, DefinitionRow, JourneyHour, JourneyMinute, JourneyStep,
     ObjectiveTotal, ObjectiveWindow, PolicyDefinitionRow, Quality, SeenEvent,
@@ -102,6 +102,16 @@ fn one_row_each(hour: u32) -> BTreeMap<&'static str, Value> {
         budget_left: 0.25,
         action: text(),
         role: text(),
+        burn: "page",
+        capacity: text(),
+        agreed_by: vec![text()],
+        agreed_on: Some(jiff::civil::date(2026, 11, 2)),
+        expires: None,
+        exceptions: vec![PolicyException {
+            exempt: text(),
+            reason: text(),
+            until: jiff::civil::date(2299, 12, 31),
+        }],
     };
     rows.insert("policy_definitions", json!(policy));
     rows
@@ -241,6 +251,12 @@ async fn values_come_back(database: &Database, hour: u32) {
         "SELECT toUnixTimestamp(activated_at) AS activated_at_s, JSONExtractInt(content, 'settings', 'grace_ms') \
          AS grace_ms FROM sli.definitions",
         json!({"activated_at_s": hour, "grace_ms": EngineSettings::default().grace_ms}),
+    )
+    .await;
+    check(
+        "SELECT agreed_by, agreed_on, expires, exceptions FROM sli.policy_definitions",
+        json!({"agreed_by": ["x"], "agreed_on": "2026-11-02", "expires": null,
+               "exceptions": [{"exempt": "x", "reason": "x", "until": "2299-12-31"}]}),
     )
     .await;
     // Two tokens have landed: cells are sums, whether ClickHouse has merged them or not.

@@ -1,5 +1,7 @@
 //! Durations, percentages and comparisons as people write them.
 
+use jiff::civil::Date;
+
 use crate::definition::Comparison;
 use crate::value::Value;
 
@@ -46,6 +48,20 @@ pub(super) fn target_ppm(text: &str) -> Result<u32, String> {
 pub(super) fn share_ppm(text: &str) -> Option<u32> {
     let percent = text.strip_suffix('%')?.trim().parse::<f64>().ok()?;
     (0.0..=100.0).contains(&percent).then(|| (percent * 10_000.0).round() as u32)
+}
+
+/// Years that the tables' dates can tell.
+const YEARS: std::ops::RangeInclusive<i16> = 2000..=2299;
+
+/// The day under `key`, such as `2027-06-30`.
+pub(super) fn date(key: &str, text: &str) -> Result<Date, String> {
+    let date =
+        text.parse::<Date>().ok().filter(|date| YEARS.contains(&date.year()) && date.to_string() == text);
+    date.ok_or_else(|| {
+        format!(
+            "`{key}`: `{text}` is no date; write year, month and day, such as 2027-06-30, from 2000 to 2299"
+        )
+    })
 }
 
 /// A comparison such as `>=500`; `None` when the text begins with no operator.
@@ -104,6 +120,17 @@ mod tests {
         assert_eq!(comparison("< 3"), Some(Ok((Comparison::Less, 3.0))));
         assert_eq!(comparison("500"), None);
         assert!(comparison(">=x").is_some_and(|found| found.is_err()));
+    }
+
+    #[test]
+    fn dates_are_days_of_the_calendar() {
+        for text in ["2027-06-30", "2028-02-29", "2000-01-01", "2299-12-31"] {
+            assert_eq!(date("until", text).map(|date| date.to_string()), Ok(text.to_owned()));
+        }
+        for text in ["", "2027-02-29", "2027-6-3", "20270603", "1999-12-31", "2300-01-01", "2027-06-30T00:00"]
+        {
+            assert!(date("until", text).is_err(), "{text}");
+        }
     }
 
     #[test]
