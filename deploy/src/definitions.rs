@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use schema::definition::{DefinitionSet, EngineSettings};
+use schema::definition::{DefinitionError, DefinitionSet, EngineSettings, LoadedFolder};
 
 use crate::clickhouse::with_sources;
 use crate::error::StackError;
@@ -21,6 +21,14 @@ const ENDINGS: [&str; 2] = ["yaml", "yml"];
 /// When a file can't be read or is not valid.
 pub fn load(dir: &Path, settings: EngineSettings) -> Result<DefinitionSet, StackError> {
     resolve(dir, &read(dir)?, settings)
+}
+
+/// Reads the definitions folder, with where journeys have what they inherit from.
+///
+/// # Errors
+/// When a file can't be read or is not valid.
+pub fn load_folder(dir: &Path, settings: EngineSettings) -> Result<LoadedFolder, StackError> {
+    schema::definition::load_folder(&read(dir)?, settings).map_err(refused(dir))
 }
 
 /// The texts of a folder's definition files, each with its path in the folder.
@@ -43,8 +51,11 @@ pub fn resolve(
     files: &[(String, String)],
     settings: EngineSettings,
 ) -> Result<DefinitionSet, StackError> {
-    schema::definition::load(files, settings)
-        .map_err(|error| StackError::Definitions { dir: dir.to_owned(), detail: error.to_string() })
+    schema::definition::load(files, settings).map_err(refused(dir))
+}
+
+fn refused(dir: &Path) -> impl Fn(DefinitionError) -> StackError {
+    |error| StackError::Definitions { dir: dir.to_owned(), detail: error.to_string() }
 }
 
 fn read_below(root: &Path, dir: &Path, files: &mut Vec<(String, String)>) -> Result<(), StackError> {

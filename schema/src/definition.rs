@@ -19,7 +19,7 @@ pub mod standard;
 
 pub use app::{AppFile, Bots, Objection, Source};
 pub use bounds::{OutOfBounds, SAMPLES_MAX};
-pub use file::{DefinitionError, json_schema, load};
+pub use file::{DefinitionError, Inherited, LoadedFolder, json_schema, load, load_folder};
 pub use matcher::{Condition, Matcher, Test};
 pub use objective::{Comparison, Objective, Rule};
 pub use policy::{Policy, PolicyAction, PolicyException, Severity, Trigger};

@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use deploy::clickhouse::ClickHouse;
 use deploy::error::StackError;
-use schema::definition::{DefinitionSet, EngineSettings, Journey};
+use schema::definition::{DefinitionSet, EngineSettings, Journey, LoadedFolder};
 use serde::Deserialize;
 
 /// The folder that a command reads.
@@ -21,6 +21,11 @@ impl FolderArgs {
     /// The set of the folder.
     pub(crate) fn load(&self, settings: EngineSettings) -> Result<DefinitionSet, StackError> {
         deploy::definitions::load(&self.definitions, settings)
+    }
+
+    /// The set of the folder, with where journeys have what they inherit from.
+    pub(crate) fn load_folder(&self, settings: EngineSettings) -> Result<LoadedFolder, StackError> {
+        deploy::definitions::load_folder(&self.definitions, settings)
     }
 }
 

@@ -3,7 +3,8 @@
 use clap::Args;
 use jiff::civil::Date;
 use schema::definition::{
-    AttemptKind, Condition, DefinitionSet, EngineSettings, Journey, Matcher, Objective, Restart, Test, Unit,
+    AttemptKind, Condition, DefinitionSet, EngineSettings, Inherited, Journey, LoadedFolder, Matcher,
+    Objective, Restart, Test, Unit,
 };
 
 use crate::Outcome;
@@ -26,13 +27,16 @@ pub(crate) const EXAMPLES: &str = "Examples:
 
 /// Explains the journey.
 pub(crate) fn run(args: &ExplainArgs) -> anyhow::Result<Outcome> {
-    let set = args.folder.load(EngineSettings::default())?;
+    let LoadedFolder { set, inherited } = args.folder.load_folder(EngineSettings::default())?;
     let Some(journey) = set.journeys.iter().find(|journey| journey.name == args.journey) else {
         let names: Vec<_> = set.journeys.iter().map(|journey| journey.name.as_str()).collect();
         eprintln!("no journey is called {}; there are {}", args.journey, names.join(", "));
         return Ok(Outcome::Wrong);
     };
     println!("{}", text(journey, &set, today()));
+    if let Some(inherited) = inherited.get(&journey.name).filter(|inherited| !inherited.is_empty()) {
+        println!("\n{}", origins(inherited));
+    }
     Ok(Outcome::Right)
 }
 
@@ -87,6 +91,13 @@ fn text(journey: &Journey, set: &DefinitionSet, today: Date) -> String {
         say(line);
     }
     lines.join("\n")
+}
+
+/// What the journey's own file does not say, and where it stands.
+fn origins(inherited: &[Inherited]) -> String {
+    let places: Vec<_> =
+        inherited.iter().map(|Inherited { key, path, line }| format!("`{key}` from {path}:{line}")).collect();
+    format!("Inherited: {}.", places.join(", "))
 }
 
 fn start_to_end(journey: &Journey, say: &mut impl FnMut(String)) {
@@ -191,5 +202,16 @@ mod tests {
         let today = jiff::civil::date(2026, 11, 27);
         let texts: Vec<_> = names.map(|name| text(of(name), &set, today)).into();
         insta::assert_snapshot!(texts.join("\n\n"));
+    }
+
+    #[test]
+    fn what_is_inherited_has_its_place() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../definitions");
+        let loaded = deploy::definitions::load_folder(&folder, EngineSettings::default()).unwrap();
+        assert_eq!(
+            origins(&loaded.inherited["sign-in"]),
+            "Inherited: `policy` from defaults.yaml:3, `apps` from products/high-school.yaml:6, \
+             `timeout` from products/high-school.yaml:7, `window` from defaults.yaml:4."
+        );
     }
 }

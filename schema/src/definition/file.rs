@@ -1,11 +1,11 @@
 //! Reading definition files: YAML texts become a [`DefinitionSet`], or a list of everything that is wrong.
 //!
-//! A file is of the kind that its leading key names: `journey`, `app`, `policy`, `product` or `owner`. Nothing
-//! here touches a disk: callers read the folder and pass paths and texts.
+//! A file is of the kind that its leading key names: `journey`, `app`, `policy`, `product`, `owner` or `defaults`.
+//! Nothing here touches a disk: callers read the folder and pass paths and texts.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use schemars::{JsonSchema, SchemaGenerator};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_yaml_ng::{Mapping, Value as Yaml};
@@ -13,8 +13,10 @@ use serde_yaml_ng::{Mapping, Value as Yaml};
 use super::app::AppFile;
 use super::{DefinitionSet, EngineSettings, Journey, Policy, standard};
 
+mod defaults;
 mod error;
 mod journey;
+mod json_schema;
 mod matching;
 mod objective;
 mod policy;
@@ -22,25 +24,28 @@ mod quantity;
 mod spelling;
 mod text;
 
+pub use defaults::Inherited;
 pub use error::{DefinitionError, Problem};
+pub use json_schema::json_schema;
 
+use defaults::{Defaults, FolderFile, ProductFile};
 use journey::JourneyFile;
+use matching::Found;
 use policy::PolicyFile;
 use spelling::nearest;
 
 /// The kinds of files, by their leading key.
-const KINDS: [&str; 5] = ["journey", "app", "policy", "product", "owner"];
+const KINDS: [&str; 6] = ["journey", "app", "policy", "product", "owner", "defaults"];
 
 /// Characters of names, which become labels.
 const NAME_CHARS_MAX: usize = 64;
 
-/// A product or an owner: a name that journeys may refer to, with a title for people.
+/// An `owner:` file.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct NamedFile {
+struct OwnerFile {
     /// Name, as journeys refer to it.
-    #[serde(alias = "owner")]
-    product: String,
+    owner: String,
     /// Title for people.
     #[serde(default, rename = "title")]
     _title: String,
@@ -51,6 +56,15 @@ pub fn is_definition_path(path: &str) -> bool {
     path.ends_with(".yaml") || path.ends_with(".yml")
 }
 
+/// A folder without problems.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LoadedFolder {
+    /// What it defines.
+    pub set: DefinitionSet,
+    /// By journey, what its file does not say and its product or the folder does.
+    pub inherited: BTreeMap<String, Vec<Inherited>>,
+}
+
 /// Resolves the texts of a definitions folder (path relative to it, content) into a set, together with the
 /// standard journeys, which a file of the same name adopts.
 ///
@@ -58,60 +72,27 @@ pub fn is_definition_path(path: &str) -> bool {
 /// When any file is not valid: every problem with its file, line and what is allowed there. Nothing is
 /// half-loaded.
 pub fn load(files: &[(String, String)], settings: EngineSettings) -> Result<DefinitionSet, DefinitionError> {
+    load_folder(files, settings).map(|folder| folder.set)
+}
+
+/// The same as [`load`], with where journeys have what they inherit from.
+///
+/// # Errors
+/// As those of [`load`].
+pub fn load_folder(
+    files: &[(String, String)],
+    settings: EngineSettings,
+) -> Result<LoadedFolder, DefinitionError> {
     let mut files: Vec<&(String, String)> = files.iter().collect();
     files.sort();
     let mut folder = Folder::default();
     for (path, text) in files {
         folder.add(path, text);
     }
-    let Resolved { apps, journeys, policies } = folder.resolve()?;
+    let Resolved { apps, journeys, policies, inherited } = folder.resolve()?;
     let apps = apps.iter().map(AppFile::app).collect();
-    Ok(DefinitionSet::new(settings, apps, journeys).with_policies(policies))
-}
-
-/// The JSON Schema of definition files, generated from the types that read them, for editors: a file is of the kind that its
-/// leading key names.
-pub fn json_schema() -> serde_json::Value {
-    let mut generator = SchemaGenerator::default();
-    let mut kinds = vec![
-        generator.root_schema_for::<JourneyFile>(),
-        generator.root_schema_for::<AppFile>(),
-        generator.root_schema_for::<PolicyFile>(),
-        generator.root_schema_for::<NamedFile>(),
-    ]
-    .into_iter()
-    .map(serde_json::Value::from)
-    .collect::<Vec<_>>();
-    // An owner's file is a product's under another leading key.
-    let owner = kinds[3].to_string().replace("\"product\"", "\"owner\"");
-    kinds.push(serde_json::from_str(&owner).unwrap_or_default());
-    let mut shared = serde_json::Map::new();
-    for kind in kinds.iter_mut().filter_map(serde_json::Value::as_object_mut) {
-        kind.remove("$schema");
-        if let Some(serde_json::Value::Object(types)) = kind.remove("$defs") {
-            shared.extend(types);
-        }
-    }
-    // A journey names its product, owner and policy as well: the first of the keys that is there decides the kind, so that an
-    // editor tells what is wrong with a file of that kind alone.
-    let cases = KINDS.iter().enumerate().zip(&kinds).map(|((at, key), kind)| {
-        let former = KINDS[..at].iter().map(|key| serde_json::json!({ "required": [key] }));
-        let former: Vec<_> = former.collect();
-        let is_kind = if former.is_empty() {
-            serde_json::json!({ "required": [key] })
-        } else {
-            serde_json::json!({ "required": [key], "not": { "anyOf": former } })
-        };
-        serde_json::json!({ "if": is_kind, "then": kind })
-    });
-    serde_json::json!({
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "A definition file",
-        "type": "object",
-        "anyOf": KINDS.map(|key| serde_json::json!({ "required": [key] })),
-        "allOf": cases.collect::<Vec<_>>(),
-        "$defs": shared,
-    })
+    let set = DefinitionSet::new(settings, apps, journeys).with_policies(policies);
+    Ok(LoadedFolder { set, inherited })
 }
 
 /// Reads one `app:` file.
@@ -130,11 +111,46 @@ struct Sourced<'t, T> {
     content: T,
 }
 
+impl<'t, T> Sourced<'t, T> {
+    /// A problem of this file, where `needle` stands in it.
+    fn problem(&self, needle: &str, message: String) -> Problem {
+        Problem::at(self.path, self.text, needle, message)
+    }
+
+    /// Other content of the same file.
+    fn with<U>(&self, content: U) -> Sourced<'t, U> {
+        Sourced { path: self.path, text: self.text, content }
+    }
+}
+
+/// The names that files may refer to.
+#[derive(Debug)]
+struct Names<'n> {
+    apps: BTreeSet<&'n str>,
+    policies: BTreeSet<&'n str>,
+    products: BTreeSet<&'n str>,
+}
+
+impl Names<'_> {
+    fn app(&self, name: &str) -> Result<(), Found> {
+        known("app", name, &self.apps)
+    }
+
+    fn policy(&self, name: &str) -> Result<(), Found> {
+        known("policy", name, &self.policies)
+    }
+
+    fn product(&self, name: &str) -> Result<(), Found> {
+        known("product", name, &self.products)
+    }
+}
+
 /// What a folder without problems says.
 struct Resolved {
     apps: Vec<AppFile>,
     journeys: Vec<Journey>,
     policies: Vec<Policy>,
+    inherited: BTreeMap<String, Vec<Inherited>>,
 }
 
 #[derive(Debug, Default)]
@@ -142,6 +158,8 @@ struct Folder<'t> {
     apps: Vec<Sourced<'t, AppFile>>,
     journeys: Vec<Sourced<'t, JourneyFile>>,
     policies: Vec<Sourced<'t, PolicyFile>>,
+    products: Vec<Sourced<'t, ProductFile>>,
+    defaults: Vec<Sourced<'t, FolderFile>>,
     problems: Vec<Problem>,
 }
 
@@ -163,9 +181,11 @@ impl<'t> Folder<'t> {
             Some("journey") => self.journeys.push(Sourced { path, text, content: parse(path, text)? }),
             Some("app") => self.apps.push(Sourced { path, text, content: parse(path, text)? }),
             Some("policy") => self.policies.push(Sourced { path, text, content: parse(path, text)? }),
+            Some("product") => self.products.push(Sourced { path, text, content: parse(path, text)? }),
+            Some("defaults") => self.defaults.push(Sourced { path, text, content: parse(path, text)? }),
             Some(_) => {
-                let named: NamedFile = parse(path, text)?;
-                if named.product.is_empty() {
+                let file: OwnerFile = parse(path, text)?;
+                if file.owner.is_empty() {
                     return Err(Problem::at(path, text, ":", "the name is empty".to_owned()));
                 }
             }
@@ -189,35 +209,43 @@ impl<'t> Folder<'t> {
 
     fn resolve(mut self) -> Result<Resolved, DefinitionError> {
         self.check_apps();
-        let resolved_policies = self.policies();
-        let apps: BTreeSet<&str> = self.apps.iter().map(|app| app.content.app.as_str()).collect();
-        let mut policies: BTreeSet<&str> =
-            self.policies.iter().map(|file| file.content.policy.as_str()).collect();
-        policies.insert("default");
+        let policies = self.policies();
+        let names = Names {
+            apps: self.apps.iter().map(|file| file.content.app.as_str()).collect(),
+            policies: std::iter::once("default")
+                .chain(self.policies.iter().map(|file| file.content.policy.as_str()))
+                .collect(),
+            products: self.products.iter().map(|file| file.content.product.as_str()).collect(),
+        };
+        let defaults = Defaults::new(&self.products, &self.defaults, &names, &mut self.problems);
         let standard = standard::journeys();
         let mut journeys: BTreeMap<String, Journey> = BTreeMap::new();
-        for file in &self.journeys {
-            let name = &file.content.journey;
-            let adopted = standard.iter().find(|journey| journey.name == *name);
+        let mut inherited = BTreeMap::new();
+        for file in &mut self.journeys {
+            let name = file.content.journey.clone();
+            let adopted = standard.iter().find(|journey| journey.name == name);
+            self.problems.extend(
+                file.content
+                    .references(&names)
+                    .into_iter()
+                    .map(|(needle, message)| file.problem(&needle, message)),
+            );
+            inherited.insert(name.clone(), file.content.inherit(&defaults, adopted));
             let resolved = match adopted {
                 Some(journey) => file.content.adopt(journey),
                 None => file.content.resolve(),
             };
-            let context = (file.path, file.text);
             match resolved {
                 Ok(journey) => {
-                    self.problems.extend(references(context, &journey, &apps, &policies));
                     if journeys.insert(name.clone(), journey).is_some() {
                         let message =
                             format!("journey `{name}` is defined in another file as well; names are unique");
-                        self.problems.push(Problem::at(file.path, file.text, name, message));
+                        self.problems.push(file.problem(&name, message));
                     }
                 }
-                Err(found) => self.problems.extend(
-                    found
-                        .into_iter()
-                        .map(|(needle, message)| Problem::at(file.path, file.text, &needle, message)),
-                ),
+                Err(found) => self
+                    .problems
+                    .extend(found.into_iter().map(|(needle, message)| file.problem(&needle, message))),
             }
         }
         if !self.problems.is_empty() {
@@ -228,7 +256,7 @@ impl<'t> Folder<'t> {
             journeys.entry(journey.name.clone()).or_insert(journey);
         }
         let apps = self.apps.into_iter().map(|app| app.content).collect();
-        Ok(Resolved { apps, journeys: journeys.into_values().collect(), policies: resolved_policies })
+        Ok(Resolved { apps, journeys: journeys.into_values().collect(), policies, inherited })
     }
 
     /// Policies are named once, and each is right in itself.
@@ -303,27 +331,14 @@ fn is_origin(origin: &str) -> bool {
     origin == "*" || host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '?', '#', ' ', '*']))
 }
 
-/// Problems of names that a journey refers to.
-fn references(
-    (path, text): (&str, &str),
-    journey: &Journey,
-    apps: &BTreeSet<&str>,
-    policies: &BTreeSet<&str>,
-) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    let mut check = |what: &str, name: &str, known: &BTreeSet<&str>| {
-        if !known.contains(name) {
-            let hint = nearest(name, known.iter().copied())
-                .map_or(String::new(), |near| format!("; did you mean `{near}`?"));
-            let message = format!("there is no {what} file for `{name}`{hint}");
-            problems.push(Problem::at(path, text, name, message));
-        }
-    };
-    for app in &journey.apps {
-        check("app", app, apps);
+/// Whether there is a file of this kind for `name`.
+fn known(kind: &str, name: &str, names: &BTreeSet<&str>) -> Result<(), Found> {
+    if names.contains(name) {
+        return Ok(());
     }
-    check("policy", &journey.policy, policies);
-    problems
+    let hint = nearest(name, names.iter().copied())
+        .map_or(String::new(), |near| format!("; did you mean `{near}`?"));
+    Err((name.to_owned(), format!("there is no {kind} file for `{name}`{hint}")))
 }
 
 fn parse<T: DeserializeOwned>(path: &str, text: &str) -> Result<T, Problem> {

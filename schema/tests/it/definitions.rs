@@ -5,7 +5,7 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use schema::definition::file::is_definition_path;
-use schema::definition::{DefinitionSet, EngineSettings, Journey, Restart, Unit, load};
+use schema::definition::{DefinitionSet, EngineSettings, Journey, Restart, Unit, load, load_folder};
 
 /// Every definition file below `folder`, with its path relative to it.
 pub(crate) fn files_below(folder: &Path) -> Vec<(String, String)> {
@@ -122,6 +122,65 @@ fn patience_is_the_largest_within_unless_it_is_given() {
     assert_eq!(patience_ms("patience: 800ms\n"), 800);
 }
 
+/// What a file says goes before its product, that before the folder, and that before what is built in.
+#[test]
+fn a_journey_inherits_what_it_does_not_say() {
+    let file = |path: &str, text: &str| (path.to_owned(), text.to_owned());
+    let files = |mine: &str| {
+        [
+            file("app.yaml", "app: web\nkeys: [key]\n"),
+            file("folder.yaml", "defaults: {owner: all, timeout: 20s, window: 7d, platforms: [web]}\n"),
+            file(
+                "shop.yaml",
+                "product: shop\ndefaults:\n  owner: shop-team\n  apps: [web]\n  patience: 3s\n",
+            ),
+            file("mine.yaml", mine),
+        ]
+    };
+    let check = |mine: &str, name: &str, expect: &str, places: &str| {
+        let folder = load_folder(&files(mine), EngineSettings::default()).unwrap();
+        let Journey { owner, policy, apps, platforms, timeout_ms, patience_ms, objectives, .. } =
+            journey(&folder.set, name);
+        let days = objectives[0].window_days;
+        let found = format!("{owner} {policy} {apps:?} {platforms:?} {timeout_ms} {patience_ms} {days}");
+        assert_eq!(found, expect, "{mine}");
+        let found: Vec<_> = folder.inherited[name]
+            .iter()
+            .map(|from| format!("{} {}:{}", from.key, from.path, from.line))
+            .collect();
+        assert_eq!(found.join(", "), places, "{mine}");
+    };
+    let rest = "promise: P.\nstart: declared\nobjectives: [{name: works, target: 99%}]\n";
+    check(
+        &format!("journey: buy\nproduct: shop\n{rest}"),
+        "buy",
+        r#"shop-team default ["web"] ["web"] 20000 3000 7"#,
+        "owner shop.yaml:3, apps shop.yaml:4, platforms folder.yaml:1, timeout folder.yaml:1, patience shop.yaml:5, window folder.yaml:1",
+    );
+    check(
+        &format!("journey: buy\n{rest}"),
+        "buy",
+        r#"all default [] ["web"] 20000 20000 7"#,
+        "owner folder.yaml:1, platforms folder.yaml:1, timeout folder.yaml:1, window folder.yaml:1",
+    );
+    let own = "owner: me\napps: [web]\nplatforms: [ios]\ntimeout: 1s\npatience: 1s\n";
+    let own = format!("journey: buy\nproduct: shop\n{own}{rest}").replace("99%", "99%, window: 14d");
+    check(&own, "buy", r#"me default ["web"] ["ios"] 1000 1000 14"#, "");
+    // A session has no deadline, a standard journey stays what it is, and one event needs none.
+    check(
+        &format!("journey: stable\nfailure: {{event: app.crash}}\n{}", rest.replace("declared", "session")),
+        "stable",
+        r#"all default [] ["web"] 30000 30000 7"#,
+        "owner folder.yaml:1, platforms folder.yaml:1, window folder.yaml:1",
+    );
+    check(
+        "journey: crash-free-sessions\nproduct: shop\nobjectives: [{name: works, target: 99%}]\n",
+        "crash-free-sessions",
+        r#"shop-team default ["web"] ["android", "ios"] 30000 30000 7"#,
+        "owner shop.yaml:3, apps shop.yaml:4, window folder.yaml:1",
+    );
+}
+
 #[test]
 fn a_folder_without_files_has_the_standard_journeys() {
     let set = load(&[], EngineSettings::default()).unwrap();
@@ -225,6 +284,9 @@ fn every_key_is_documented_and_no_other() {
         ("app", "app: a\nwrong: 1\n"),
         ("policy", "policy: a\nwrong: 1\n"),
         ("actions", "policy: a\nactions: [{wrong: 1}]\n"),
+        ("product", "product: a\nwrong: 1\n"),
+        ("defaults", "defaults: {wrong: 1}\n"),
+        ("owner", "owner: a\nwrong: 1\n"),
         ("exceptions", "policy: a\nactions: []\nexceptions: [{wrong: 1}]\n"),
     ] {
         assert_eq!(documented(section), allowed(text), "{section}");

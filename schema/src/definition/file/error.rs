@@ -61,7 +61,7 @@ impl Problem {
 
 /// Line and column, from 1, of the first `needle` that stands alone as a key or a value; else of the first one
 /// at all.
-fn place(text: &str, needle: &str) -> Option<(usize, usize)> {
+pub(super) fn place(text: &str, needle: &str) -> Option<(usize, usize)> {
     if needle.is_empty() {
         return None;
     }

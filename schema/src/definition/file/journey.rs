@@ -5,11 +5,15 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::defaults::Inherited;
 use super::matching::{Found, MatcherFile, OneOrMany, StartFile, failures, matchers};
 use super::objective::{ObjectiveFile, check_session_objectives, largest_within};
 use super::quantity::duration;
 use super::{is_name, name_rule};
 use crate::definition::{AttemptKind, Condition, Journey, Matcher, Objective, Restart, Step, Test, Unit};
+
+mod adopt;
+mod inherit;
 
 /// Deadline of an attempt unless the file says another.
 const TIMEOUT_MS: u64 = 30_000;
@@ -17,9 +21,6 @@ const TIMEOUT_MS: u64 = 30_000;
 const TIMEOUT_MS_MAX: u64 = 4 * 3_600_000;
 /// Error-budget policy unless the file names another.
 const POLICY: &str = "default";
-
-/// What `start` says where a session is the attempt.
-const SESSION: &str = "session";
 
 /// A `journey:` file: what a user sets out to do, when it is good, and what is promised of it.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -69,6 +70,9 @@ pub(super) struct JourneyFile {
     objectives: Vec<ObjectiveFile>,
     /// Error-budget policy.
     policy: Option<String>,
+    /// What it inherited.
+    #[serde(skip)]
+    inherited: Vec<Inherited>,
 }
 
 /// A named stage.
@@ -85,14 +89,16 @@ impl JourneyFile {
     /// The journey of a team's own file.
     pub(super) fn resolve(&self) -> Result<Journey, Vec<Found>> {
         let mut found = Vec::new();
-        for (key, value) in [("owner", &self.owner), ("promise", &self.promise)] {
+        for (key, value, remedy) in [
+            (
+                "owner",
+                &self.owner,
+                "name a team or role here, or as a default of its product or of the folder",
+            ),
+            ("promise", &self.promise, "say what users are promised, in their words"),
+        ] {
             if value.as_deref().is_none_or(str::is_empty) {
-                found.push((
-                    self.journey.clone(),
-                    format!(
-                        "`{key}` is missing: who owns the journey, and what users are promised, belong to it"
-                    ),
-                ));
+                found.push((self.journey.clone(), format!("`{key}` is missing: {remedy}")));
             }
         }
         if self.objectives.is_empty() {
@@ -116,53 +122,6 @@ impl JourneyFile {
         self.journey(false).map(|journey| Journey { standard: true, ..journey })
     }
 
-    /// A standard journey with what this file says otherwise.
-    pub(super) fn adopt(&self, standard: &Journey) -> Result<Journey, Vec<Found>> {
-        let mut found = self.check_names();
-        let fixed = [
-            ("start", self.start.is_some()),
-            ("steps", !self.steps.is_empty()),
-            ("success", !self.success.0.is_empty()),
-            ("failure", !self.failure.0.is_empty()),
-            ("cancel", !self.cancel.0.is_empty()),
-            ("timeout", self.timeout.is_some()),
-            ("patience", self.patience.is_some()),
-            ("restart", self.restart.is_some()),
-            ("unit", self.unit.is_some()),
-            ("revised_by", self.revised_by.is_some()),
-        ];
-        for (key, _) in fixed.into_iter().filter(|(_, given)| *given) {
-            found.push((
-                key.to_owned(),
-                format!("`{}` is a standard journey: a file adopts it with `title`, `product`, `owner`, `promise`, `apps`, `platforms`, `objectives` or `policy`, and `{key}` is fixed; choose another name for a journey of your own", self.journey),
-            ));
-        }
-        let objectives = collect(
-            self.objectives.iter().map(|objective| objective.resolve(&BTreeSet::new(), true)),
-            &mut found,
-        );
-        let objectives: Vec<_> =
-            objectives.into_iter().map(|objective| with_source_of(standard, objective)).collect();
-        if standard.attempt == AttemptKind::Session {
-            check_session_objectives(&objectives, &mut found);
-        }
-        if !found.is_empty() {
-            return Err(found);
-        }
-        let or = |own: &Option<String>, standard: &String| own.clone().unwrap_or_else(|| standard.clone());
-        Ok(Journey {
-            title: or(&self.title, &standard.title),
-            product: or(&self.product, &standard.product),
-            owner: or(&self.owner, &standard.owner),
-            promise: or(&self.promise, &standard.promise),
-            policy: or(&self.policy, &standard.policy),
-            apps: self.apps.clone().unwrap_or_else(|| standard.apps.clone()),
-            platforms: self.platforms.clone().unwrap_or_else(|| standard.platforms.clone()),
-            objectives: if objectives.is_empty() { standard.objectives.clone() } else { objectives },
-            ..standard.clone()
-        })
-    }
-
     fn journey(&self, target_required: bool) -> Result<Journey, Vec<Found>> {
         let mut found = self.check_names();
         let start = self.start(&mut found);
@@ -176,10 +135,13 @@ impl JourneyFile {
             self.objectives.iter().map(|objective| objective.resolve(&step_names, target_required)),
             &mut found,
         );
-        let timeout_ms = self.duration_ms("timeout", &self.timeout, &mut found).unwrap_or(TIMEOUT_MS);
-        if timeout_ms == 0 || timeout_ms > TIMEOUT_MS_MAX {
-            found.push(("timeout".to_owned(), "`timeout` must be longer than 0 and at most 4h".to_owned()));
-        }
+        let timeout_ms = match self.timeout.as_deref().map_or(Ok(TIMEOUT_MS), timeout_ms) {
+            Ok(timeout_ms) => timeout_ms,
+            Err(message) => {
+                found.push(("timeout".to_owned(), format!("`timeout`: {message}")));
+                TIMEOUT_MS
+            }
+        };
         let patience_ms = self
             .duration_ms("patience", &self.patience, &mut found)
             .unwrap_or_else(|| largest_within(&objectives).unwrap_or(timeout_ms));
@@ -238,16 +200,20 @@ impl JourneyFile {
         found: &mut Vec<Found>,
     ) {
         if self.patience.is_some() && patience_ms > timeout_ms {
-            let message =
-                format!("`patience` is {patience_ms} ms, longer than the timeout of {timeout_ms} ms");
+            let message = format!(
+                "`patience` is {patience_ms} ms{}, longer than the timeout of {timeout_ms} ms{}",
+                self.from("patience"),
+                self.from("timeout")
+            );
             found.push(("patience".to_owned(), message));
         }
         for objective in objectives {
             let limit_ms = largest_within(std::slice::from_ref(objective));
             if let Some(limit_ms) = limit_ms.filter(|limit_ms| *limit_ms > timeout_ms) {
                 let message = format!(
-                    "objective `{}`: `within` is {limit_ms} ms, longer than the timeout of {timeout_ms} ms",
-                    objective.name
+                    "objective `{}`: `within` is {limit_ms} ms, longer than the timeout of {timeout_ms} ms{}",
+                    objective.name,
+                    self.from("timeout")
                 );
                 found.push((objective.name.clone(), message));
             }
@@ -279,7 +245,7 @@ impl JourneyFile {
     fn attempt(&self) -> AttemptKind {
         match &self.start {
             None => AttemptKind::Event,
-            Some(StartFile::Word(word)) if word == SESSION => AttemptKind::Session,
+            Some(start) if start.is_session() => AttemptKind::Session,
             Some(StartFile::Word(_) | StartFile::Matchers(_)) => AttemptKind::Journey,
         }
     }
@@ -316,7 +282,7 @@ impl JourneyFile {
     fn start(&self, found: &mut Vec<Found>) -> Vec<Matcher> {
         match &self.start {
             None => Vec::new(),
-            Some(StartFile::Word(word)) if word == SESSION => Vec::new(),
+            Some(start) if start.is_session() => Vec::new(),
             Some(StartFile::Word(word)) if word == "declared" => vec![Matcher {
                 event: "journey.start".to_owned(),
                 conditions: vec![Condition {
@@ -356,13 +322,13 @@ impl StepFile {
     }
 }
 
-/// An objective that keeps the threshold of a standard one keeps its source, unless it gives another.
-fn with_source_of(standard: &Journey, objective: Objective) -> Objective {
-    let same = standard.objectives.iter().find(|known| known.rule == objective.rule);
-    match same.filter(|_| objective.source.is_empty()) {
-        Some(known) => objective.with_source(known.source.clone()),
-        None => objective,
+/// A deadline, ms: longer than nothing, and within what a session is remembered for.
+pub(super) fn timeout_ms(text: &str) -> Result<u64, String> {
+    let ms = duration(text)?.units();
+    if ms == 0 || ms > TIMEOUT_MS_MAX {
+        return Err(format!("`{text}` must be longer than 0 and at most 4h"));
     }
+    Ok(ms)
 }
 
 /// `watch-lecture` as `Watch lecture`.

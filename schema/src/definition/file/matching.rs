@@ -58,6 +58,13 @@ pub(super) enum StartFile {
     Matchers(OneOrMany<MatcherFile>),
 }
 
+impl StartFile {
+    /// Whether the session is the attempt.
+    pub(super) fn is_session(&self) -> bool {
+        matches!(self, Self::Word(word) if word == "session")
+    }
+}
+
 impl<'de> Deserialize<'de> for StartFile {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Start;

@@ -31,7 +31,7 @@ pub(super) struct ObjectiveFile {
     /// Share of the valid attempts that must be good, such as `99.5%`.
     target: Option<String>,
     /// Rolling window, such as `28d`.
-    window: Option<String>,
+    pub(super) window: Option<String>,
     /// Where the threshold comes from: who published it, or that it was chosen, and why.
     source: Option<String>,
 }
