@@ -24,6 +24,7 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { version: 5, name: "audit view", sql: include_str!("ddl/005_audit_view.sql") },
     Migration { version: 6, name: "sources of thresholds", sql: include_str!("ddl/006_sources.sql") },
     Migration { version: 7, name: "complete policies", sql: include_str!("ddl/007_policies.sql") },
+    Migration { version: 8, name: "calendar windows", sql: include_str!("ddl/008_calendar_windows.sql") },
 ];
 
 impl Migration {

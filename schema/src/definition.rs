@@ -16,6 +16,7 @@ pub mod matcher;
 pub mod objective;
 pub mod policy;
 pub mod standard;
+pub mod window;
 
 pub use app::{AppFile, Bots, Objection, Source};
 pub use bounds::{OutOfBounds, SAMPLES_MAX};
@@ -23,6 +24,7 @@ pub use file::{DefinitionError, Inherited, LoadedFolder, json_schema, load, load
 pub use matcher::{Condition, Matcher, Test};
 pub use objective::{Comparison, Objective, Rule};
 pub use policy::{Policy, PolicyAction, PolicyException, Severity, Trigger};
+pub use window::{Calendar, NoWindow, Window};
 
 /// Everything that can change the engine's output beside the beacons: activated by a control record.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

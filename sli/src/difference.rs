@@ -95,7 +95,7 @@ fn compare(old: &Journey, new: &Journey, changes: &mut Vec<Change>) {
 
 fn promise(objective: &Objective, journey: &Journey) -> String {
     let target = objective.target_ppm.map_or_else(|| "no target".to_owned(), percent);
-    format!("{target} {} over {} d", objective.rule.description(journey.unit), objective.window_days)
+    format!("{target} {} over {}", objective.rule.description(journey.unit), objective.window.description())
 }
 
 fn change(kind: &'static str, what: &str, meaning: &str) -> Change {
@@ -151,7 +151,7 @@ mod tests {
         assert!(
             found[0]
                 .meaning
-                .starts_with("99.5 % success over 28 d, was 99 % success over 28 d; begins version ")
+                .starts_with("99.5 % success over 28 days, was 99 % success over 28 days; begins version ")
         );
     }
 }

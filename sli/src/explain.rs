@@ -137,10 +137,10 @@ fn objective(objective: &Objective, unit: Unit) -> String {
         Some(ppm) => {
             let bad = f64::from(1_000_000 - ppm) / 1_000.0;
             format!(
-                "Objective “{}”: {} of the valid attempts of {} days: {rule}. Of 1,000 attempts at most {bad} may be otherwise.",
+                "Objective “{}”: {} of the valid attempts of {}: {rule}. Of 1,000 attempts at most {bad} may be otherwise.",
                 objective.name,
                 percent(ppm),
-                objective.window_days
+                objective.window.description()
             )
         }
         None => format!(

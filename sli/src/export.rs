@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
-use schema::definition::{App, DefinitionSet, EngineSettings, Journey, Objective};
+use schema::definition::{App, Calendar, DefinitionSet, EngineSettings, Journey, Objective};
 
 mod openslo;
 mod slo_generator;
@@ -64,6 +64,11 @@ struct Promised<'a> {
 }
 
 impl Promised<'_> {
+    /// Days of the window.
+    fn days(&self) -> u16 {
+        self.objective.window.days_max()
+    }
+
     /// Name that is unique among all of them, from letters, digits, dots, underscores and hyphens.
     fn name(&self) -> String {
         format!("{}-{}-{}", self.app, self.journey.name, self.objective.name)
@@ -90,6 +95,11 @@ pub(crate) fn run(args: &ExportArgs) -> anyhow::Result<()> {
     if promised.is_empty() {
         bail!("{} has no objective with a target", args.definitions.display());
     }
+    let promised = match args.format {
+        Format::Openslo => promised,
+        Format::Sloth => rolling(promised, "Sloth")?,
+        Format::SloGenerator => rolling(promised, "slo-generator")?,
+    };
     let files = match args.format {
         Format::Sloth => sloth::files(&promised)?,
         Format::Openslo => openslo::files(&promised)?,
@@ -106,6 +116,24 @@ pub(crate) fn run(args: &ExportArgs) -> anyhow::Result<()> {
             Ok(())
         }
     }
+}
+
+/// Those whose window is the last days; of the others it is said that they are left out.
+fn rolling<'a>(promised: Vec<Promised<'a>>, evaluator: &str) -> anyhow::Result<Vec<Promised<'a>>> {
+    let (rolling, calendar): (Vec<_>, Vec<_>) =
+        promised.into_iter().partition(|one| one.objective.window.calendar().is_none());
+    for one in &calendar {
+        let period = one.objective.window.calendar().map_or("", Calendar::as_str);
+        eprintln!(
+            "left out: {} is promised for each calendar {period}, and {evaluator} knows rolling windows only; \
+             `sli status` judges it, and `sli export openslo` has it",
+            one.name()
+        );
+    }
+    if rolling.is_empty() {
+        bail!("no objective with a target has a rolling window");
+    }
+    Ok(rolling)
 }
 
 /// Every objective with a target, once an app.

@@ -133,6 +133,13 @@ pub(crate) struct Counts {
     pub(crate) bad: u64,
 }
 
+/// What the file of an objective says beside its rule and target.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+pub(crate) struct Promise {
+    pub(crate) source: String,
+    pub(crate) calendar: String,
+}
+
 /// What was counted since an objective's version was activated: a row of `sli.objective_totals`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(crate) struct Total {
@@ -181,16 +188,11 @@ impl Numbers {
         Ok(self.rows(&sql, &key.parameters()).await?.pop())
     }
 
-    /// Where the threshold of a current objective comes from.
-    pub(crate) async fn source(&self, key: Key<'_>) -> Result<String, StackError> {
-        #[derive(Deserialize)]
-        struct Row {
-            source: String,
-        }
-        let sql = "SELECT source FROM sli.active_objectives \
+    /// What the file of a current objective says of it.
+    pub(crate) async fn promise(&self, key: Key<'_>) -> Result<Promise, StackError> {
+        let sql = "SELECT source, calendar FROM sli.active_objectives \
             WHERE app IN ({app:String}, '*') AND journey = {journey:String} AND objective = {objective:String}";
-        let row = self.rows::<Row>(sql, &key.parameters()).await?.pop();
-        Ok(row.map_or_else(String::new, |row| row.source))
+        Ok(self.rows(sql, &key.parameters()).await?.pop().unwrap_or_default())
     }
 
     /// Window pairs of one objective.

@@ -14,6 +14,7 @@ use clap::Args;
 use crate::clickhouse::ClickHouseArgs;
 use crate::numbers::Numbers;
 
+mod agreed;
 mod alerts;
 mod api;
 mod exposition;

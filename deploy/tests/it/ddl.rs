@@ -153,7 +153,7 @@ impl Definitions {
         self.objectives.push(json!({
             "set_id": self.set_id, "activated_at": self.activated_at, "app": app, "journey": journey,
             "objective": "works", "version": "v1", "target": target, "window_days": window_days,
-            "description": "success", "source": "Chosen: it is what we can",
+            "description": "success", "source": "Chosen: it is what we can", "calendar": "",
         }));
         self
     }

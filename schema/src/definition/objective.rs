@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Unit, content_hash};
+use super::{Unit, Window, content_hash};
 use crate::value::Value;
 
 /// Good ÷ valid attempts against a target over a window.
@@ -20,19 +20,28 @@ pub struct Objective {
     pub rule: Rule,
     /// Target in millionths (99.5 % is 995,000); `None`: an indicator that nobody has adopted.
     pub target_ppm: Option<u32>,
-    /// Rolling window.
-    pub window_days: u16,
+    /// Over which time attempts are summed.
+    #[serde(flatten)]
+    pub window: Window,
     /// Where the rule's threshold comes from, for people: who published it, or that it was chosen, and why.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub source: String,
 }
 
 impl Objective {
-    /// Makes an objective without a source, and derives its version.
-    pub fn new(name: String, rule: Rule, target_ppm: Option<u32>, window_days: u16) -> Self {
-        let hash = content_hash(&(&rule, target_ppm, window_days));
+    /// Makes an objective over the last days, without a source, and derives its version.
+    pub fn new(name: String, rule: Rule, target_ppm: Option<u32>, days: u16) -> Self {
+        Self::over(Window::Rolling { days }, name, rule, target_ppm)
+    }
+
+    /// The same over any window.
+    pub fn over(window: Window, name: String, rule: Rule, target_ppm: Option<u32>) -> Self {
+        let hash = match window {
+            Window::Rolling { days } => content_hash(&(&rule, target_ppm, days)),
+            Window::Calendar(calendar) => content_hash(&(&rule, target_ppm, calendar)),
+        };
         let version = format!("{:08x}", hash as u32);
-        Self { name, version, rule, target_ppm, window_days, source: String::new() }
+        Self { name, version, rule, target_ppm, window, source: String::new() }
     }
 
     /// The same objective, whose threshold comes from there; the version stays, since nothing is counted otherwise.

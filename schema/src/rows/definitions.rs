@@ -6,7 +6,7 @@
 use jiff::civil::Date;
 use serde::Serialize;
 
-use crate::definition::{DefinitionSet, Journey, PolicyException, Trigger};
+use crate::definition::{Calendar, DefinitionSet, Journey, PolicyException, Trigger};
 
 /// App of a journey that is defined for every app.
 pub const EVERY_APP: &str = "*";
@@ -63,6 +63,7 @@ pub struct ObjectiveDefinitionRow {
     pub window_days: u16,
     pub description: String,
     pub source: String,
+    pub calendar: &'static str,
 }
 
 /// A row of `policy_definitions`.
@@ -170,9 +171,10 @@ impl ObjectiveDefinitionRow {
                 objective: objective.name.clone(),
                 version: objective.version.clone(),
                 target: objective.target_ppm.map(|ppm| f64::from(ppm) / 1_000_000.0),
-                window_days: objective.window_days,
+                window_days: objective.window.days_max(),
                 description: objective.rule.description(journey.unit),
                 source: objective.source.clone(),
+                calendar: objective.window.calendar().map_or("", Calendar::as_str),
             })
             .collect()
     }
@@ -194,8 +196,13 @@ fn seconds(ms: i64) -> String {
 mod tests {
     use std::collections::BTreeMap;
 
+    use jiff::civil::date;
+
     use super::*;
-    use crate::definition::{AttemptKind, Comparison, EngineSettings, Objective, Restart, Rule, Unit};
+    use crate::definition::{
+        AttemptKind, Comparison, EngineSettings, Objective, Policy, PolicyAction, Restart, Rule, Severity,
+        Unit, Window,
+    };
     use crate::value::Value;
 
     fn ms(units: u64) -> Value {
@@ -263,6 +270,48 @@ mod tests {
             ("studyapp-ios", "seen", None, 7),
         ];
         assert_eq!(found, expect);
+    }
+
+    #[test]
+    fn a_period_of_the_calendar_is_a_column_beside_its_longest_length() {
+        let monthly = Objective::over(Window::Calendar(Calendar::Month), "m".into(), Rule::Works, None);
+        let journeys =
+            vec![journey("page-load", &[], vec![monthly.with_source("Chosen: rent is due".into())])];
+        let set = DefinitionSet::new(EngineSettings::default(), Vec::new(), journeys);
+        let row = ObjectiveDefinitionRow::all(&set, 0).remove(0);
+        assert_eq!(
+            (row.window_days, row.calendar, row.source.as_str()),
+            (31, "month", "Chosen: rent is due")
+        );
+        let rolling = ObjectiveDefinitionRow::all(&self::set(), 0);
+        assert!(rolling.iter().all(|row| row.calendar.is_empty() && row.source.is_empty()));
+    }
+
+    #[test]
+    fn a_policy_has_a_row_for_each_action() {
+        let action = |trigger| PolicyAction { trigger, action: "Look.".into(), role: "owner".into() };
+        let policy = Policy {
+            name: "strict".into(),
+            actions: vec![action(Trigger::Burn(Severity::Page)), action(Trigger::BudgetLeft(250_000))],
+            agreed_by: vec!["owner".into()],
+            agreed_on: Some(date(2026, 11, 2)),
+            capacity: "a day a week".into(),
+            expires: Some(date(2027, 11, 2)),
+            exceptions: vec![PolicyException {
+                exempt: "exams".into(),
+                reason: "They are rehearsed.".into(),
+                until: date(2027, 6, 30),
+            }],
+        };
+        let rows = PolicyDefinitionRow::all(&set().with_policies(vec![policy]), 0);
+        let found: Vec<_> = rows.iter().map(|row| (row.place, row.budget_left, row.burn)).collect();
+        assert_eq!(found, [(1, 1.0, "page"), (2, 0.25, "")]);
+        let row = serde_json::to_value(&rows[1]).unwrap();
+        assert_eq!(
+            row["exceptions"],
+            serde_json::json!([{"exempt": "exams", "reason": "They are rehearsed.", "until": "2027-06-30"}])
+        );
+        assert_eq!((&row["agreed_on"], &row["expires"]), (&"2026-11-02".into(), &"2027-11-02".into()));
     }
 
     #[test]

@@ -5,7 +5,9 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use schema::definition::file::is_definition_path;
-use schema::definition::{DefinitionSet, EngineSettings, Journey, Restart, Unit, load, load_folder};
+use schema::definition::{
+    Calendar, DefinitionSet, EngineSettings, Journey, Restart, Unit, Window, load, load_folder,
+};
 
 /// Every definition file below `folder`, with its path relative to it.
 pub(crate) fn files_below(folder: &Path) -> Vec<(String, String)> {
@@ -94,6 +96,7 @@ fn an_objective_has_a_new_version_when_its_promise_changes() {
         "{name: fast, within: 3s, target: 95%}",
         "{name: fast, within: 2s, target: 96%}",
         "{name: fast, within: 2s, target: 95%, window: 7d}",
+        "{name: fast, within: 2s, target: 95%, window: month}",
     ] {
         assert_ne!(first, version(changed), "{changed}");
     }
@@ -106,8 +109,29 @@ fn a_short_file_gets_the_defaults() {
     assert_eq!((mine.title.as_str(), mine.policy.as_str()), ("My thing", "default"));
     assert_eq!((mine.timeout_ms, mine.patience_ms), (30_000, 30_000));
     assert_eq!((mine.restart, mine.unit, mine.standard), (Restart::New, Unit::Ms, false));
-    assert_eq!(mine.objectives[0].window_days, 28);
+    assert_eq!(mine.objectives[0].window, Window::Rolling { days: 28 });
     assert!(mine.applies_to("any-app") && !mine.is_single_event());
+}
+
+#[test]
+fn a_window_may_be_a_period_of_the_calendar() {
+    let text = "journey: mine\nowner: me\npromise: P.\nstart: declared\n\
+        objectives: [{name: a, target: 99%, window: month}, {name: b, target: 99%, window: 31d}]\n";
+    let objectives = journey(&load_with("mine.yaml", text), "mine").objectives;
+    assert_eq!(objectives[0].window, Window::Calendar(Calendar::Month));
+    assert_eq!(objectives[0].window.days_max(), objectives[1].window.days_max());
+    assert_ne!(objectives[0].version, objectives[1].version, "they count over other times");
+}
+
+/// What is stored has these versions.
+#[test]
+fn versions_of_rolling_windows_stay() {
+    let set = load(&shipped(), EngineSettings::default()).unwrap();
+    let version = |name: &str, at: usize| journey(&set, name).objectives[at].version.clone();
+    assert_eq!(
+        [version("watch-lecture", 0), version("watch-lecture", 1), version("sign-in", 0)],
+        ["fe52d238", "fa8a8b5f", "d0c645b5"]
+    );
 }
 
 #[test]
@@ -141,8 +165,8 @@ fn a_journey_inherits_what_it_does_not_say() {
         let folder = load_folder(&files(mine), EngineSettings::default()).unwrap();
         let Journey { owner, policy, apps, platforms, timeout_ms, patience_ms, objectives, .. } =
             journey(&folder.set, name);
-        let days = objectives[0].window_days;
-        let found = format!("{owner} {policy} {apps:?} {platforms:?} {timeout_ms} {patience_ms} {days}");
+        let window = objectives[0].window;
+        let found = format!("{owner} {policy} {apps:?} {platforms:?} {timeout_ms} {patience_ms} {window}");
         assert_eq!(found, expect, "{mine}");
         let found: Vec<_> = folder.inherited[name]
             .iter()
@@ -154,29 +178,29 @@ fn a_journey_inherits_what_it_does_not_say() {
     check(
         &format!("journey: buy\nproduct: shop\n{rest}"),
         "buy",
-        r#"shop-team default ["web"] ["web"] 20000 3000 7"#,
+        r#"shop-team default ["web"] ["web"] 20000 3000 7d"#,
         "owner shop.yaml:3, apps shop.yaml:4, platforms folder.yaml:1, timeout folder.yaml:1, patience shop.yaml:5, window folder.yaml:1",
     );
     check(
         &format!("journey: buy\n{rest}"),
         "buy",
-        r#"all default [] ["web"] 20000 20000 7"#,
+        r#"all default [] ["web"] 20000 20000 7d"#,
         "owner folder.yaml:1, platforms folder.yaml:1, timeout folder.yaml:1, window folder.yaml:1",
     );
     let own = "owner: me\napps: [web]\nplatforms: [ios]\ntimeout: 1s\npatience: 1s\n";
     let own = format!("journey: buy\nproduct: shop\n{own}{rest}").replace("99%", "99%, window: 14d");
-    check(&own, "buy", r#"me default ["web"] ["ios"] 1000 1000 14"#, "");
+    check(&own, "buy", r#"me default ["web"] ["ios"] 1000 1000 14d"#, "");
     // A session has no deadline, a standard journey stays what it is, and one event needs none.
     check(
         &format!("journey: stable\nfailure: {{event: app.crash}}\n{}", rest.replace("declared", "session")),
         "stable",
-        r#"all default [] ["web"] 30000 30000 7"#,
+        r#"all default [] ["web"] 30000 30000 7d"#,
         "owner folder.yaml:1, platforms folder.yaml:1, window folder.yaml:1",
     );
     check(
         "journey: crash-free-sessions\nproduct: shop\nobjectives: [{name: works, target: 99%}]\n",
         "crash-free-sessions",
-        r#"shop-team default ["web"] ["android", "ios"] 30000 30000 7"#,
+        r#"shop-team default ["web"] ["android", "ios"] 30000 30000 7d"#,
         "owner shop.yaml:3, apps shop.yaml:4, window folder.yaml:1",
     );
 }

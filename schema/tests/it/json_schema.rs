@@ -48,6 +48,9 @@ fn what_has_no_such_key_value_or_kind_is_refused() {
     check(json!({ "app": "x", "keys": ["k"], "bots": "love" }));
     check(json!({ "policy": "x", "actions": [{ "budget_left": "25%" }] }));
     check(json!({ "owner": "x", "actions": [] }));
+    check(json!({ "product": "x", "defaults": { "target": "99%" } }));
+    check(json!({ "defaults": { "objectives": [] } }));
+    check(json!({ "defaults": {}, "title": "x" }));
 }
 
 /// Durations and the names of other files only the parser knows; keys, kinds and words the schema tells as well.
@@ -57,10 +60,17 @@ fn bad_keys_kinds_and_words_are_refused_by_both() {
     let bad = folder("tests/bad");
     for name in [
         "app-unknown-key",
+        "defaults-of-an-owner",
+        "defaults-unknown-key",
+        "defaults-without-mapping",
         "matcher-text",
         "no-kind",
+        "policy-burn-word",
+        "policy-exception-without-end",
+        "policy-unknown-key",
         "policy-without-role",
         "restart-word",
+        "source-misspelt",
         "start-word",
         "unknown-key",
         "unknown-kind",

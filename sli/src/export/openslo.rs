@@ -1,8 +1,12 @@
 //! Documents of OpenSLO v1, one file an app. <https://github.com/OpenSLO/OpenSLO>
 
+use schema::definition::{Calendar, Window};
 use serde_json::{Value, json};
 
 use super::{File, Promised};
+
+/// A Monday and the first day of a month and a quarter: periods of any calendar are aligned with it. Written as `oslo` demands.
+const FIRST_PERIOD: &str = "2024-01-01T00:00:00Z";
 
 /// The files: a service for each app, and its objectives.
 pub(super) fn files(promised: &[Promised<'_>]) -> anyhow::Result<Vec<File>> {
@@ -45,9 +49,23 @@ fn slo(one: &Promised<'_>) -> Value {
                     "total": source("sli_valid_total"),
                 }},
             },
-            "timeWindow": [{"duration": format!("{}d", one.objective.window_days), "isRolling": true}],
+            "timeWindow": [time_window(one.objective.window)],
             "budgetingMethod": "Occurrences",
             "objectives": [{"displayName": one.objective.name, "target": one.target_percent / 100.0}],
         },
+    })
+}
+
+fn time_window(window: Window) -> Value {
+    let period = match window {
+        Window::Rolling { days } => return json!({"duration": format!("{days}d"), "isRolling": true}),
+        Window::Calendar(Calendar::Week) => "1w",
+        Window::Calendar(Calendar::Month) => "1M",
+        Window::Calendar(Calendar::Quarter) => "1Q",
+    };
+    json!({
+        "duration": period,
+        "isRolling": false,
+        "calendar": {"startTime": FIRST_PERIOD, "timeZone": "UTC"},
     })
 }

@@ -28,7 +28,7 @@ pub(super) fn files(promised: &[Promised<'_>], serve_url: &str) -> anyhow::Resul
 }
 
 fn config(promised: &[Promised<'_>], serve_url: &str) -> Value {
-    let windows: BTreeSet<_> = promised.iter().map(|one| one.objective.window_days).collect();
+    let windows: BTreeSet<_> = promised.iter().map(Promised::days).collect();
     let policies: Map<_, _> = windows.into_iter().map(|days| (policy(days), steps(days))).collect();
     json!({
         "backends": {BACKEND_CLASS: {"url": serve_url}},
@@ -69,7 +69,7 @@ fn slo(one: &Promised<'_>) -> Value {
             "backend": BACKEND_CLASS,
             "method": "good_bad_ratio",
             "exporters": [],
-            "error_budget_policy": policy(one.objective.window_days),
+            "error_budget_policy": policy(one.days()),
             "service_level_indicator": {
                 "app": one.app,
                 "journey": one.journey.name,

@@ -64,7 +64,7 @@ struct Severity {
 pub(super) fn files(promised: &[Promised<'_>]) -> anyhow::Result<Vec<File>> {
     let mut by_window: BTreeMap<(&str, u16), Vec<&Promised<'_>>> = BTreeMap::new();
     for one in promised {
-        by_window.entry((one.app, one.objective.window_days)).or_default().push(one);
+        by_window.entry((one.app, one.days())).or_default().push(one);
     }
     by_window.into_iter().map(|((app, days), promised)| file(app, days, &promised)).collect()
 }

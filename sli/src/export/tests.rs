@@ -15,9 +15,13 @@ objectives:
 ";
 
 fn set() -> DefinitionSet {
+    set_of(JOURNEY)
+}
+
+fn set_of(journey: &str) -> DefinitionSet {
     let file = |path: &str, text: &str| (path.to_owned(), text.to_owned());
     let files = [
-        file("watch.yaml", JOURNEY),
+        file("watch.yaml", journey),
         file("web.yaml", "app: web\nkeys: [web-key]\norigins: [\"*\"]\n"),
         file("ios.yaml", "app: ios\nkeys: [ios-key]\norigins: [\"*\"]\n"),
         file("team.yaml", "owner: learning-team\n"),
@@ -50,6 +54,25 @@ fn sloth() {
 #[test]
 fn openslo() {
     insta::assert_snapshot!(shown(&super::openslo::files(&promised(&set())).unwrap()));
+}
+
+#[test]
+fn a_period_of_the_calendar_is_aligned_for_openslo_and_left_out_elsewhere() {
+    let set = set_of(&JOURNEY.replace("window: 7d", "window: quarter"));
+    let windows: Vec<_> = super::openslo::files(&promised(&set))
+        .unwrap()
+        .iter()
+        .filter(|file| {
+            file.text.contains("duration: 1Q") && file.text.contains("startTime: 2024-01-01T00:00:00Z")
+        })
+        .map(|file| file.path.clone())
+        .collect();
+    assert_eq!(windows, ["ios.yaml", "web.yaml"]);
+    let names: Vec<_> = rolling(promised(&set), "Sloth").unwrap().iter().map(Promised::name).collect();
+    assert_eq!(names, ["ios-watch-lecture-works", "web-watch-lecture-works"]);
+    let set = set_of(&JOURNEY.replace("7d", "quarter").replace("99.5%", "99.5%, window: month"));
+    let error = rolling(promised(&set), "Sloth").unwrap_err().to_string();
+    assert_eq!(error, "no objective with a target has a rolling window");
 }
 
 #[test]

@@ -3,13 +3,12 @@
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, ResponseError, web};
 use deploy::error::StackError;
-use jiff::civil::Date;
-use schema::definition::{Policy, Trigger};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::agreed::Agreed;
 use super::{exposition, openapi};
-use crate::numbers::{Burn, Counts, Key, Numbers, Status, WINDOW_S_MAX};
+use crate::numbers::{Burn, Counts, Key, Numbers, Promise, Status, WINDOW_S_MAX};
 use crate::policies::today;
 
 /// Content type of the exposition.
@@ -116,87 +115,14 @@ pub(super) struct Slo {
     status: Status,
     /// Where its threshold comes from: who published it, or that it was chosen; empty where its file does not say.
     source: String,
+    /// The period of the calendar (UTC) that is its window: `week`, `month` or `quarter`; empty for a rolling one.
+    calendar: String,
     /// What was agreed on for its budget; null without a file of its policy.
     policy: Option<Agreed>,
     /// Over the pairs of windows of burn alerts.
     burn: Vec<Burn>,
     /// By the hour, since the window began.
     hours: Vec<Counts>,
-}
-
-/// An error-budget policy.
-#[derive(Debug, Serialize, JsonSchema)]
-struct Agreed {
-    /// Name.
-    name: String,
-    /// Names or roles of those who agreed.
-    agreed_by: Vec<String>,
-    /// The day on which they did.
-    agreed_on: Option<String>,
-    /// What is set aside for it; empty where nothing was said.
-    capacity: String,
-    /// The last day on which it holds, UTC; null: until it is changed.
-    expires: Option<String>,
-    /// Whether it holds no more today.
-    has_expired: bool,
-    /// What is done.
-    actions: Vec<Action>,
-    /// What it does not apply to.
-    exceptions: Vec<Exception>,
-}
-
-/// What a policy says is done: of `budget_left` and `burn` one is not null.
-#[derive(Debug, Serialize, JsonSchema)]
-struct Action {
-    /// From this share of the budget on.
-    budget_left: Option<f64>,
-    /// At a burn alert of this severity, or of a stronger one: `ticket` or `page`.
-    burn: Option<String>,
-    /// What is done.
-    action: String,
-    /// Role that does it.
-    role: String,
-}
-
-/// What a policy does not apply to.
-#[derive(Debug, Serialize, JsonSchema)]
-struct Exception {
-    /// What is exempt.
-    exempt: String,
-    /// Why.
-    reason: String,
-    /// The last day on which it is, UTC.
-    until: String,
-    /// Whether it is no more today.
-    has_expired: bool,
-}
-
-impl Agreed {
-    fn new(policy: &Policy, today: Date) -> Self {
-        let action = |action: &schema::definition::PolicyAction| {
-            let (budget_left, burn) = match action.trigger {
-                Trigger::BudgetLeft(ppm) => (Some(f64::from(ppm) / 1e6), None),
-                Trigger::Burn(severity) => (None, Some(severity.as_str().to_owned())),
-            };
-            Action { budget_left, burn, action: action.action.clone(), role: action.role.clone() }
-        };
-        let exception = |exception: &schema::definition::PolicyException| Exception {
-            exempt: exception.exempt.clone(),
-            reason: exception.reason.clone(),
-            until: exception.until.to_string(),
-            has_expired: exception.has_expired(today),
-        };
-        Self {
-            name: policy.name.clone(),
-            agreed_by: policy.agreed_by.clone(),
-            agreed_on: policy.agreed_on.map(|date| date.to_string()),
-            capacity: policy.capacity.clone(),
-            expires: policy.expires.map(|date| date.to_string()),
-            has_expired: policy.has_expired(today),
-            actions: policy.actions.iter().map(action).collect(),
-            exceptions: policy.exceptions.iter().map(exception).collect(),
-        }
-    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -226,7 +152,7 @@ async fn slo(
 ) -> Result<HttpResponse, ApiError> {
     let key = key(&path);
     let status = found(&numbers, key).await?;
-    let source = numbers.source(key).await?;
+    let Promise { source, calendar } = numbers.promise(key).await?;
     let policies = numbers.policies().await?;
     let policy = policies.iter().find(|policy| policy.name == status.policy);
     let policy = policy.map(|policy| Agreed::new(policy, today()));
@@ -235,7 +161,7 @@ async fn slo(
         Some(since) => numbers.hours(key, &status.version, since).await?,
         None => Vec::new(),
     };
-    Ok(HttpResponse::Ok().json(Slo { status, source, policy, burn, hours }))
+    Ok(HttpResponse::Ok().json(Slo { status, source, calendar, policy, burn, hours }))
 }
 
 async fn counts(

@@ -67,6 +67,10 @@ async fn the_api_says_what_the_views_say() {
     let one = serve.json(&path).await;
     assert_eq!(one["status"], *works);
     assert_eq!(one["source"], "Chosen: what the former player kept");
+    assert_eq!((&one["calendar"], &one["policy"]["has_expired"]), (&"".into(), &false.into()));
+    assert_eq!(one["policy"]["actions"][2]["budget_left"], 0.0);
+    let monthly = serve.json(&format!("/api/v1/slos/{APP}/error-free-sessions/monthly")).await;
+    assert_eq!(monthly["calendar"], "month");
     assert_eq!(one["burn"].as_array().unwrap().len(), 4);
     let hours: Vec<_> =
         one["hours"].as_array().unwrap().iter().map(|hour| (&hour["valid"], &hour["bad"])).collect();

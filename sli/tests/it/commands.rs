@@ -63,6 +63,34 @@ async fn check_says_what_is_defined_or_what_is_wrong() {
 }
 
 #[tokio::test]
+async fn an_expired_policy_is_a_warning() {
+    let dir = tempfile::tempdir().unwrap();
+    copy(&definitions(), dir.path());
+    let file = dir.path().join("policies/default.yaml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, format!("{text}expires: 2020-12-31\n")).unwrap();
+    let folder = dir.path().to_str().unwrap();
+    let (code, out, err) = said(&["check", folder]).await;
+    assert_eq!(code, Some(0));
+    assert!(out.contains("Watch a lecture"), "{out}");
+    let expired =
+        "Policy “default” held until 2020-12-31, has expired, and is not applied: agree on it anew.";
+    assert_eq!(err, format!("warning: {expired}\n"));
+    let (_, out, _) = said(&["explain", "watch-lecture", folder]).await;
+    assert!(out.contains(expired), "{out}");
+}
+
+#[tokio::test]
+async fn what_sloth_does_not_know_is_left_out_and_said() {
+    let folder = definitions();
+    let (code, out, err) = said(&["export", "sloth", folder.to_str().unwrap()]).await;
+    assert_eq!(code, Some(0), "{err}");
+    assert!(out.contains("error-free-sessions-works") && !out.contains("monthly"), "{out}");
+    let left_out = "left out: studyapp-web-error-free-sessions-monthly is promised for each calendar month";
+    assert!(err.starts_with(left_out), "{err}");
+}
+
+#[tokio::test]
 async fn explain_says_it_in_words() {
     let folder = definitions();
     let (code, out, _) = said(&["explain", "watch-lecture", folder.to_str().unwrap()]).await;
@@ -108,7 +136,7 @@ async fn apply_activates_what_changes_and_a_mistake_changes_nothing() {
 
     let (code, out, _) = run("apply", tighter.path(), &to).await;
     assert_eq!(code, Some(0));
-    assert!(out.contains("99.5 % success over 28 d, was 99 % success over 28 d"), "{out}");
+    assert!(out.contains("99.5 % success over 28 days, was 99 % success over 28 days"), "{out}");
     let set = posted.lock().unwrap().pop_front().expect("a set was posted");
     assert_eq!(
         set["journeys"].as_array().unwrap().iter().filter(|one| one["name"] == "watch-lecture").count(),

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::journey::timeout_ms;
 use super::matching::Found;
-use super::quantity::{days, duration};
+use super::quantity::{duration, window};
 use super::{Names, Problem, Sourced, is_name, name_rule};
 
 /// What journeys inherit whose files do not say it.
@@ -28,7 +28,7 @@ pub(super) struct DefaultsFile {
     pub(super) timeout: Option<String>,
     /// A user who leaves after this long had waited too long.
     pub(super) patience: Option<String>,
-    /// Window of objectives, such as `28d`.
+    /// Window of objectives, such as `28d` or `month`.
     pub(super) window: Option<String>,
 }
 
@@ -175,7 +175,7 @@ impl DefaultsFile {
             let message = format!("`patience` is {patience} ms, longer than the timeout of {timeout} ms");
             found.push(("patience", ("patience".to_owned(), message)));
         }
-        if let Some(Err(message)) = self.window.as_deref().map(days) {
+        if let Some(Err(message)) = self.window.as_deref().map(window) {
             found.push(("window", ("window".to_owned(), format!("`window`: {message}"))));
         }
         found

@@ -7,13 +7,13 @@ use serde::Deserialize;
 use serde_yaml_ng::Value as Yaml;
 
 use super::matching::Found;
-use super::quantity::{comparison, days, duration, target_ppm};
+use super::quantity::{comparison, duration, target_ppm, window};
 use super::text::check_text;
-use crate::definition::{Objective, Rule};
+use crate::definition::{Objective, Rule, Window};
 use crate::value::Value;
 
 /// Window of objectives unless the file says another.
-const WINDOW_DAYS: u16 = 28;
+const WINDOW: Window = Window::Rolling { days: 28 };
 
 /// One entry of `objectives`.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -30,7 +30,7 @@ pub(super) struct ObjectiveFile {
     value: Option<String>,
     /// Share of the valid attempts that must be good, such as `99.5%`.
     target: Option<String>,
-    /// Rolling window, such as `28d`.
+    /// Window: the last days, such as `28d`, or the `week`, `month` or `quarter` of the calendar (UTC).
     pub(super) window: Option<String>,
     /// Where the threshold comes from: who published it, or that it was chosen, and why.
     source: Option<String>,
@@ -74,16 +74,16 @@ impl ObjectiveFile {
             problem(message);
             None
         });
-        let window = self.window.as_deref().map_or(Ok(WINDOW_DAYS), days).unwrap_or_else(|message| {
+        let window = self.window.as_deref().map_or(Ok(WINDOW), window).unwrap_or_else(|message| {
             problem(message);
-            WINDOW_DAYS
+            WINDOW
         });
         if let Some(Err(message)) = self.source.as_deref().map(|source| check_text("source", source)) {
             problem(message);
         }
         if found.is_empty() {
             let source = self.source.clone().unwrap_or_default();
-            Ok(Objective::new(self.name.clone(), rule, target, window).with_source(source))
+            Ok(Objective::over(window, self.name.clone(), rule, target).with_source(source))
         } else {
             Err(found)
         }

@@ -2,7 +2,8 @@
 
 use jiff::civil::Date;
 
-use crate::definition::Comparison;
+use super::spelling::nearest;
+use crate::definition::{Calendar, Comparison, NoWindow, Window};
 use crate::value::Value;
 
 /// A duration such as `150ms`, `2s`, `1.5s`, `1m` or `4h`.
@@ -21,12 +22,12 @@ pub(super) fn duration(text: &str) -> Result<Value, String> {
     Value::from_f64(number * unit_ms).map_err(|error| format!("`{text}` is {error} ms"))
 }
 
-/// A window of whole days such as `28d`.
-pub(super) fn days(text: &str) -> Result<u16, String> {
-    text.strip_suffix('d')
-        .and_then(|number| number.parse().ok())
-        .filter(|days| (1..=90).contains(days))
-        .ok_or_else(|| format!("`{text}` is no window; write whole days from 1d to 90d, such as 28d"))
+/// A window such as `28d` or `month`.
+pub(super) fn window(text: &str) -> Result<Window, String> {
+    text.parse().map_err(|error: NoWindow| {
+        let near = nearest(text, Calendar::ALL.map(Calendar::as_str));
+        format!("{error}{}", near.map_or(String::new(), |near| format!("; did you mean `{near}`?")))
+    })
 }
 
 /// A target such as `99.5%`, in millionths: more than 0 % and less than 100 %, at most four decimals.
@@ -131,11 +132,5 @@ mod tests {
         {
             assert!(date("until", text).is_err(), "{text}");
         }
-    }
-
-    #[test]
-    fn windows_are_whole_days() {
-        assert_eq!(days("28d"), Ok(28));
-        assert!(["0d", "91d", "28", "4w"].iter().all(|text| days(text).is_err()));
     }
 }
