@@ -1,0 +1,75 @@
+//! `loadtest run`: seeded traffic, and a ledger of it.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use loadtest::drive::{self, Settings};
+use loadtest::scenario::Profile;
+use loadtest::schedule::{Arrivals, Traffic};
+
+use super::{Format, rate};
+
+/// What is sent where.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Base URL of ingest, such as http://127.0.0.1:8080.
+    #[arg(long)]
+    ingest: String,
+    /// Beacons a second.
+    #[arg(long, default_value_t = 200.0, value_parser = rate)]
+    rate: f64,
+    /// Seconds during which sessions begin; what is still due is sent after that.
+    #[arg(long, default_value_t = 60)]
+    seconds: u64,
+    /// Seed: equal seeds give equal bytes apart from the time.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// File that the ledger is written to.
+    #[arg(long)]
+    ledger: PathBuf,
+    /// Connections at most.
+    #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u16).range(1..))]
+    connections: u16,
+    /// Traffic that is played.
+    #[arg(long, value_enum, default_value = "mixed")]
+    profile: Profile,
+    /// How arrivals follow each other.
+    #[arg(long, value_enum, default_value = "constant")]
+    arrivals: Arrivals,
+    /// Seconds that an answer may take.
+    #[arg(long, default_value_t = 10)]
+    timeout: u64,
+    /// Seconds after the last sending during which beacons are still tried again.
+    #[arg(long, default_value_t = 60)]
+    drain: u64,
+    /// How the summary is printed.
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+}
+
+/// Sends it; ends with 1 unless every beacon was accepted.
+pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let Arguments { ingest, rate, seconds, seed, ledger, connections, profile, arrivals, .. } = arguments;
+    let settings = Settings {
+        ingest,
+        traffic: Traffic { rate, seconds, seed, profile, arrivals },
+        ledger,
+        connections: usize::from(connections),
+        timeout: Duration::from_secs(arguments.timeout),
+        drain: Duration::from_secs(arguments.drain),
+    };
+    let path = settings.ledger.clone();
+    let summary = drive::run(settings).await?;
+    match arguments.format {
+        Format::Text => {
+            println!("{}", summary.table());
+            println!("ledger {}", path.display());
+            if summary.generator_was_the_bottleneck {
+                println!("the generator did not keep its own schedule: these numbers are not the server's");
+            }
+        }
+        Format::Json => println!("{}", serde_json::to_string_pretty(&summary)?),
+    }
+    Ok(if summary.is_complete() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
