@@ -46,7 +46,7 @@ use plan::Plan;
 use sessions::{ReplayPoint, Sessions};
 
 /// Version of the rules by which a log becomes rows; stands in every row of `sli.batches`.
-pub const ENGINE_VERSION: u32 = 4;
+pub const ENGINE_VERSION: u32 = 5;
 
 /// Cells of one batch at most; one block must hold a batch's rows of each table.
 const BATCH_CELLS_MAX: usize = 100_000;

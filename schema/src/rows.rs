@@ -141,6 +141,12 @@ pub struct ObjectiveWindow {
     pub observed: u64,
     /// Those of them that were not good.
     pub observed_bad: u64,
+    /// Attempts of the journey, weighted.
+    pub attempts: u64,
+    /// Those of them whose end is not known.
+    pub unknown: u64,
+    /// Sessions, each in the window of its first bad attempt of the journey.
+    pub sessions_hurt: u64,
 }
 
 /// A row of `objective_totals`.
@@ -214,6 +220,10 @@ pub struct Quality {
     pub hour: u32,
     pub beacons: u64,
     pub events: u64,
+    /// Sessions, in the hour of their first beacon.
+    pub sessions: u64,
+    /// Those of them whose beacons are numbered, in the hour of the first numbered one.
+    pub sessions_measured: u64,
     /// Beacons that carried a sequence number.
     pub sequence_received: u64,
     /// Beacons that the sequence numbers say were sent.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use schema::definition::{DefinitionSet, EngineSettings};
+use schema::definition::{DefinitionSet, EngineSettings, Journey, Rule};
 use schema::rows::{
     AttemptSample, BatchRow, Counters, JourneyHour, JourneyMinute, JourneyStep, ObjectiveTotal,
     ObjectiveWindow, Quality, SeenEvent,
@@ -184,6 +184,15 @@ struct StepSum {
     latency: BTreeMap<u32, u64>,
 }
 
+/// What an objective has counted, and what of its journey stands beside it.
+#[derive(Clone, Copy, Default)]
+struct ObjectiveSum {
+    count: ObjectiveCount,
+    attempts: u64,
+    unknown: u64,
+    sessions_hurt: u64,
+}
+
 /// Cells summed by the keys of the tables.
 #[derive(Default)]
 struct Folded<'c> {
@@ -191,7 +200,7 @@ struct Folded<'c> {
     hours: BTreeMap<HourKey<'c>, Counters>,
     steps: BTreeMap<StepKey<'c>, StepSum>,
     /// By minute.
-    objectives: BTreeMap<ObjectiveKey<'c>, ObjectiveCount>,
+    objectives: BTreeMap<ObjectiveKey<'c>, ObjectiveSum>,
 }
 
 impl<'c> Folded<'c> {
@@ -201,8 +210,9 @@ impl<'c> Folded<'c> {
             let named = Named::of(cell, pools);
             let key = bounds.key(&named);
             folded.add_counters(cell, &key, named.context, &pools.texts);
-            if let Some(plan) = plan {
-                folded.add_definition_counts(cell, &key, plan, &pools.texts);
+            match plan.and_then(|plan| plan.journey(key.app, cell.journey)) {
+                Some(journey) => folded.add_definition_counts(cell, &key, journey, &pools.texts),
+                None => folded.add_objective(cell, &key, ("", ""), cell.objectives.first()),
             }
         }
         folded
@@ -227,12 +237,12 @@ impl<'c> Folded<'c> {
         cell.add_to(self.hours.entry((dimensions, hour_of(cell.minute))).or_default(), texts);
     }
 
-    fn add_definition_counts(&mut self, cell: &Cell, key: &Key<'c>, plan: &'c Plan, texts: &Texts) {
-        let Some(journey) = plan.journey(key.app, cell.journey) else { return };
-        for (objective, count) in journey.objectives.iter().zip(&cell.objectives) {
-            let key =
-                (key.app, key.journey, &*objective.name, &*objective.version, key.platform, cell.minute);
-            add_objective(self.objectives.entry(key).or_default(), count);
+    fn add_definition_counts(&mut self, cell: &Cell, key: &Key<'c>, journey: &'c Journey, texts: &Texts) {
+        for (place, objective) in journey.objectives.iter().enumerate() {
+            if judges(&objective.rule, key.platform) {
+                let name = (&*objective.name, &*objective.version);
+                self.add_objective(cell, key, name, cell.objectives.get(place));
+            }
         }
         for (place, (step, count)) in journey.steps.iter().zip(&cell.steps).enumerate() {
             let number = place as u16 + 1;
@@ -243,6 +253,23 @@ impl<'c> Folded<'c> {
             add_reasons(&mut sum.reasons, &count.reasons, texts);
             add_histogram(&mut sum.latency, &count.latency);
         }
+    }
+
+    /// Adds a cell to an objective of its journey; a discovered journey has one without name and version.
+    fn add_objective(
+        &mut self,
+        cell: &Cell,
+        key: &Key<'c>,
+        (objective, version): (&'c str, &'c str),
+        count: Option<&ObjectiveCount>,
+    ) {
+        let key = (key.app, key.journey, objective, version, key.platform, cell.minute);
+        self.objectives.entry(key).or_default().add(&ObjectiveSum {
+            count: count.copied().unwrap_or_default(),
+            attempts: cell.attempts,
+            unknown: cell.outcomes[Outcome::Unknown as usize],
+            sessions_hurt: cell.sessions_hurt,
+        });
     }
 
     fn minutes(&self, settings: &EngineSettings) -> Vec<JourneyMinute> {
@@ -323,17 +350,17 @@ impl<'c> Folded<'c> {
 }
 
 fn objective_rows(
-    objectives: &BTreeMap<ObjectiveKey<'_>, ObjectiveCount>,
+    objectives: &BTreeMap<ObjectiveKey<'_>, ObjectiveSum>,
     window_s: u32,
 ) -> Vec<ObjectiveWindow> {
-    let mut windows: BTreeMap<ObjectiveKey<'_>, ObjectiveCount> = BTreeMap::new();
-    for ((app, journey, objective, version, platform, minute), count) in objectives {
+    let mut windows: BTreeMap<ObjectiveKey<'_>, ObjectiveSum> = BTreeMap::new();
+    for ((app, journey, objective, version, platform, minute), sum) in objectives {
         let key = (*app, *journey, *objective, *version, *platform, minute / window_s * window_s);
-        add_objective(windows.entry(key).or_default(), count);
+        windows.entry(key).or_default().add(sum);
     }
-    let row = |((app, journey, objective, version, platform, window_start), count): (
+    let row = |((app, journey, objective, version, platform, window_start), sum): (
         ObjectiveKey<'_>,
-        ObjectiveCount,
+        ObjectiveSum,
     )| {
         ObjectiveWindow {
             app: app.to_owned(),
@@ -342,19 +369,32 @@ fn objective_rows(
             version: version.to_owned(),
             platform: platform.to_owned(),
             window_start,
-            valid: count.valid,
-            bad: count.bad,
-            observed: count.observed,
-            observed_bad: count.observed_bad,
+            valid: sum.count.valid,
+            bad: sum.count.bad,
+            observed: sum.count.observed,
+            observed_bad: sum.count.observed_bad,
+            attempts: sum.attempts,
+            unknown: sum.unknown,
+            sessions_hurt: sum.sessions_hurt,
         }
     };
     windows.into_iter().map(row).collect()
 }
 
-fn total_rows(objectives: &BTreeMap<ObjectiveKey<'_>, ObjectiveCount>) -> Vec<ObjectiveTotal> {
+/// Whether attempts on a platform can be valid for an objective.
+fn judges(rule: &Rule, platform: &str) -> bool {
+    match rule {
+        Rule::Works | Rule::Value { .. } => true,
+        Rule::Within { default, by_platform, .. } => default.is_some() || by_platform.contains_key(platform),
+    }
+}
+
+/// What a discovered journey counts is no objective, so nobody's counter.
+fn total_rows(objectives: &BTreeMap<ObjectiveKey<'_>, ObjectiveSum>) -> Vec<ObjectiveTotal> {
     let mut totals: BTreeMap<[&str; 5], ObjectiveCount> = BTreeMap::new();
-    for ((app, journey, objective, version, platform, _), count) in objectives {
-        add_objective(totals.entry([app, journey, objective, version, platform]).or_default(), count);
+    let named = objectives.iter().filter(|((_, _, objective, ..), _)| !objective.is_empty());
+    for ((app, journey, objective, version, platform, _), sum) in named {
+        add_count(totals.entry([app, journey, objective, version, platform]).or_default(), &sum.count);
     }
     let row = |(key, count): ([&str; 5], ObjectiveCount)| {
         let [app, journey, objective, version, platform] = key.map(str::to_owned);
@@ -391,7 +431,16 @@ fn bounded(counters: &Counters, settings: &EngineSettings) -> Counters {
     counters
 }
 
-fn add_objective(sum: &mut ObjectiveCount, count: &ObjectiveCount) {
+impl ObjectiveSum {
+    fn add(&mut self, other: &Self) {
+        add_count(&mut self.count, &other.count);
+        self.attempts += other.attempts;
+        self.unknown += other.unknown;
+        self.sessions_hurt += other.sessions_hurt;
+    }
+}
+
+fn add_count(sum: &mut ObjectiveCount, count: &ObjectiveCount) {
     sum.valid += count.valid;
     sum.bad += count.bad;
     sum.observed += count.observed;

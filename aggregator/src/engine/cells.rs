@@ -71,7 +71,7 @@ pub(super) struct Cell {
     pub latency: Histogram,
     pub latency_sum: u64,
     pub abandoned_wait: Histogram,
-    /// In the order of the journey's objectives.
+    /// In the order of the journey's objectives; of a discovered journey whether it works.
     pub objectives: Vec<ObjectiveCount>,
     /// In the order of the journey's steps.
     pub steps: Vec<StepCount>,
@@ -295,7 +295,7 @@ impl Cells {
 impl Cell {
     fn new(place: &Place<'_>, minute: u32) -> Self {
         let (objectives, steps) =
-            place.definition.map_or((0, 0), |journey| (journey.objectives.len(), journey.steps.len()));
+            place.definition.map_or((1, 0), |journey| (journey.objectives.len(), journey.steps.len()));
         Self {
             context: place.context,
             journey: place.journey,
@@ -333,12 +333,14 @@ impl Cell {
         if let Some(wait_ms) = attempt.wait_ms {
             *self.abandoned_wait.entry(bucket(wait_ms)).or_default() += weight;
         }
-        if let Some(journey) = attempt.place.definition {
-            for (objective, count) in journey.objectives.iter().zip(&mut self.objectives) {
-                count.add(judge(objective, attempt, platform, texts), weight);
-            }
-            self.add_steps(journey, attempt, weight, texts);
+        let Some(journey) = attempt.place.definition else {
+            let works = attempt.valid.then_some(attempt.outcome == Outcome::Success);
+            return self.objectives.iter_mut().for_each(|count| count.add(works, weight));
+        };
+        for (objective, count) in journey.objectives.iter().zip(&mut self.objectives) {
+            count.add(judge(objective, attempt, platform, texts), weight);
         }
+        self.add_steps(journey, attempt, weight, texts);
     }
 
     /// A step's attempts are those that reached the step before it.

@@ -28,6 +28,8 @@ const DECLARATIONS: [&str; 7] = [
 /// A beacon and everything that it can change beside its session.
 pub(super) struct Intake<'i> {
     pub arrival: &'i Arrival<'i>,
+    /// Nothing was remembered of the session before this beacon.
+    pub begins: bool,
     pub app: &'i AppPlan,
     pub plan: &'i Plan,
     pub pools: &'i mut Pools,
@@ -86,7 +88,10 @@ impl Intake<'_> {
         quality.events += beacon.events.len() as u64;
         quality.bots += u64::from(beacon.bot);
         quality.environments += u64::from(excluded == Some("environment"));
+        let of_session = u64::from(!session.id.is_empty());
+        quality.sessions += of_session * u64::from(self.begins);
         if let Some(sequence) = beacon.sequence {
+            quality.sessions_measured += of_session * u64::from(session.sequence_next == 0);
             quality.sequence_received += 1;
             quality.sequence_expected += session.beacons_until(sequence);
         }

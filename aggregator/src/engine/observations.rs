@@ -64,6 +64,8 @@ pub(super) fn quality_rows(cells: &Cells, settings: &EngineSettings, pools: &Poo
         let row = rows.entry((&context.app, &context.platform, release, hour)).or_default();
         row.beacons += quality.beacons;
         row.events += quality.events;
+        row.sessions += quality.sessions;
+        row.sessions_measured += quality.sessions_measured;
         row.sequence_received += quality.sequence_received;
         row.sequence_expected += quality.sequence_expected;
         row.bots += quality.bots;

@@ -168,7 +168,8 @@ impl Sessions {
         let key = xxh3_128_with_seed(arrival.record.key, xxh3_64(beacon.app.as_bytes()));
         let key = [key as u64, (key >> 64) as u64];
         let expires_ms = log_time_ms + plan.session_horizon_ms(beacon.is_web());
-        let (at, mut session) = match self.find(key) {
+        let known = self.find(key);
+        let (at, mut session) = match known {
             Some(at) => (at, self.wake(at)),
             None => {
                 let birth = Birth {
@@ -184,7 +185,8 @@ impl Sessions {
         };
         let resident = &mut self.residents[at as usize];
         resident.expires_ms = resident.expires_ms.max(expires_ms);
-        Intake { arrival, app: plan.app(&beacon.app), plan, pools, cells }.take(&mut session);
+        let begins = known.is_none();
+        Intake { arrival, begins, app: plan.app(&beacon.app), plan, pools, cells }.take(&mut session);
         if let Some(look_ms) = session.look_at_ms(log_time_ms, plan.set.settings.grace_ms)
             && look_ms < self.residents[at as usize].timer_ms
         {

@@ -150,17 +150,31 @@ impl Definitions {
 
     /// An objective `works` of version `v1`; `target` is `None` for an indicator.
     fn objective(mut self, app: &str, journey: &str, target: Option<f64>, window_days: u16) -> Self {
-        self.objectives.push(json!({
-            "set_id": self.set_id, "activated_at": self.activated_at, "app": app, "journey": journey,
-            "objective": "works", "version": "v1", "target": target, "window_days": window_days,
-            "description": "success", "source": "Chosen: it is what we can", "calendar": "",
-        }));
+        let known = |row: &&Value| row["app"] == app && row["journey"] == journey;
+        let mut row = self.journeys.iter().find(known).expect("the journey comes first").clone();
+        for column in ["unit", "attempt", "standard"] {
+            row.as_object_mut().expect("a row").remove(column);
+        }
+        row["objective"] = json!("works");
+        row["version"] = json!("v1");
+        row["target"] = json!(target);
+        row["window_days"] = json!(window_days);
+        row["description"] = json!("success");
+        row["source"] = json!("Chosen: it is what we can");
+        row["calendar"] = json!("");
+        self.objectives.push(row);
         self
     }
 
     async fn insert(&self, database: &Database) {
-        let settings = json!({"settings": {"grace_ms": self.grace_ms}}).to_string();
-        let set = json!({"set_id": self.set_id, "activated_at": self.activated_at, "content": settings});
+        let numbers = |rows: &[Value], column: &str| -> Vec<u64> {
+            rows.iter().filter_map(|row| row[column].as_u64()).collect()
+        };
+        let set = json!({
+            "set_id": self.set_id, "activated_at": self.activated_at, "grace_ms": self.grace_ms,
+            "timeout_ms_max": numbers(&self.journeys, "timeout_ms").into_iter().max(),
+            "windows_days": numbers(&self.objectives, "window_days"), "content": "{}",
+        });
         database.insert("journey_definitions", &self.journeys).await;
         database.insert("objective_definitions", &self.objectives).await;
         database.insert("definitions", &[set]).await;

@@ -4,8 +4,9 @@
 -- Every table drops a repeated insert of the same token (non_replicated_deduplication_window, in parts):
 -- that is what makes the writer's retries and two owners of one partition count once.
 -- Partitions are as long as the reads and the retention want; a whole part is dropped when its last row expires.
--- Projections are what the views of objectives read: the same sums without the dimensions, kept in the same part, so
--- that they are written, repeated and merged with it.
+-- Projections are what the views of objectives read: the same sums without the platform, kept in the same part, so that they
+-- are written, repeated and merged with it. They are read in small pieces, and so have small granules; ClickHouse
+-- takes what has fewer granules, so the table of hours has to have smaller ones as well.
 -- Times are UTC. Latency keys are whole milliseconds, or ten-thousandths where the journey's unit is a score.
 
 CREATE DATABASE IF NOT EXISTS sli;
@@ -33,18 +34,13 @@ CREATE TABLE IF NOT EXISTS sli.journey_minutes
     reasons SimpleAggregateFunction(sumMap, Map(String, UInt64)) COMMENT 'Reason → attempts that were no success' CODEC(ZSTD),
     latency SimpleAggregateFunction(sumMap, Map(UInt32, UInt64)) COMMENT 'Latency or value of the successes: middle of the bucket → attempts' CODEC(T64, ZSTD),
     latency_sum SimpleAggregateFunction(sum, UInt64) COMMENT 'Sum of the latencies or values, ten-thousandths of the unit' CODEC(T64, ZSTD),
-    abandoned_wait SimpleAggregateFunction(sumMap, Map(UInt32, UInt64)) COMMENT 'How long those waited who abandoned, ms: middle of the bucket → attempts' CODEC(T64, ZSTD),
-    PROJECTION by_journey
-    (
-        SELECT window_start, app, journey, sum(attempts), sum(valid), sum(failure), sum(timeout), sum(interrupted), sum(abandoned), sum(cancelled), sum(unknown), sum(sessions_hurt)
-        GROUP BY window_start, app, journey
-    )
+    abandoned_wait SimpleAggregateFunction(sumMap, Map(UInt32, UInt64)) COMMENT 'How long those waited who abandoned, ms: middle of the bucket → attempts' CODEC(T64, ZSTD)
 )
 ENGINE = AggregatingMergeTree
 PARTITION BY toMonday(window_start)
 ORDER BY (app, journey, route, platform, release, window_start)
 TTL window_start + INTERVAL 90 DAY
-SETTINGS non_replicated_deduplication_window = 10000, ttl_only_drop_parts = 1, deduplicate_merge_projection_mode = 'rebuild'
+SETTINGS non_replicated_deduplication_window = 10000, ttl_only_drop_parts = 1
 COMMENT 'Attempts of journeys by the minute, with few dimensions';
 
 CREATE TABLE IF NOT EXISTS sli.journey_hours
@@ -77,11 +73,6 @@ CREATE TABLE IF NOT EXISTS sli.journey_hours
     latency SimpleAggregateFunction(sumMap, Map(UInt32, UInt64)) COMMENT 'Latency or value of the successes: middle of the bucket → attempts' CODEC(T64, ZSTD),
     latency_sum SimpleAggregateFunction(sum, UInt64) COMMENT 'Sum of the latencies or values, ten-thousandths of the unit' CODEC(T64, ZSTD),
     abandoned_wait SimpleAggregateFunction(sumMap, Map(UInt32, UInt64)) COMMENT 'How long those waited who abandoned, ms: middle of the bucket → attempts' CODEC(T64, ZSTD),
-    PROJECTION by_journey
-    (
-        SELECT window_start, app, journey, sum(attempts), sum(valid), sum(failure), sum(timeout), sum(interrupted), sum(abandoned), sum(cancelled), sum(unknown), sum(sessions_hurt)
-        GROUP BY window_start, app, journey
-    ),
     PROJECTION listed
     (
         SELECT app, journey, min(window_start), max(window_start), sum(attempts)
@@ -120,7 +111,7 @@ CREATE TABLE IF NOT EXISTS sli.objective_minutes
 (
     app LowCardinality(String) COMMENT 'App, by its write key',
     journey LowCardinality(String) COMMENT 'Journey',
-    objective LowCardinality(String) COMMENT 'Objective of the journey',
+    objective LowCardinality(String) COMMENT 'Objective of the journey; empty for a journey that an app declares and nobody has defined: whether it works',
     version LowCardinality(String) COMMENT 'Hash of rule, target and window: a changed objective is a new version',
     platform LowCardinality(String) COMMENT 'web, ios, android, …',
     window_start DateTime('UTC') COMMENT 'Minute in which the attempts started' CODEC(DoubleDelta, ZSTD),
@@ -128,11 +119,14 @@ CREATE TABLE IF NOT EXISTS sli.objective_minutes
     bad SimpleAggregateFunction(sum, UInt64) COMMENT 'Those of them that were not good, weighted by sampling' CODEC(T64, ZSTD),
     observed SimpleAggregateFunction(sum, UInt64) COMMENT 'Attempts that the objective judges, as observed: how sure a ratio is' CODEC(T64, ZSTD),
     observed_bad SimpleAggregateFunction(sum, UInt64) COMMENT 'Those of them that were not good, as observed' CODEC(T64, ZSTD),
+    attempts SimpleAggregateFunction(sum, UInt64) COMMENT 'Attempts of the journey on a platform that the objective judges, weighted by sampling' CODEC(T64, ZSTD),
+    unknown SimpleAggregateFunction(sum, UInt64) COMMENT 'Those of them whose end is not known' CODEC(T64, ZSTD),
+    sessions_hurt SimpleAggregateFunction(sum, UInt64) COMMENT 'Sessions, each in the window of its first bad attempt of the journey' CODEC(T64, ZSTD),
     PROJECTION by_objective
     (
-        SELECT window_start, app, journey, objective, version, sum(valid), sum(bad), sum(observed), sum(observed_bad)
+        SELECT window_start, app, journey, objective, version, sum(valid), sum(bad), sum(observed), sum(observed_bad), sum(attempts), sum(unknown), sum(sessions_hurt)
         GROUP BY window_start, app, journey, objective, version
-    )
+    ) WITH SETTINGS (index_granularity = 256)
 )
 ENGINE = AggregatingMergeTree
 PARTITION BY toMonday(window_start)
@@ -146,7 +140,7 @@ CREATE TABLE IF NOT EXISTS sli.objective_hours
 (
     app LowCardinality(String) COMMENT 'App, by its write key',
     journey LowCardinality(String) COMMENT 'Journey',
-    objective LowCardinality(String) COMMENT 'Objective of the journey',
+    objective LowCardinality(String) COMMENT 'Objective of the journey; empty for a journey that an app declares and nobody has defined: whether it works',
     version LowCardinality(String) COMMENT 'Hash of rule, target and window: a changed objective is a new version',
     platform LowCardinality(String) COMMENT 'web, ios, android, …',
     window_start DateTime('UTC') COMMENT 'Hour in which the attempts started' CODEC(DoubleDelta, ZSTD),
@@ -154,17 +148,25 @@ CREATE TABLE IF NOT EXISTS sli.objective_hours
     bad SimpleAggregateFunction(sum, UInt64) COMMENT 'Those of them that were not good, weighted by sampling' CODEC(T64, ZSTD),
     observed SimpleAggregateFunction(sum, UInt64) COMMENT 'Attempts that the objective judges, as observed: how sure a ratio is' CODEC(T64, ZSTD),
     observed_bad SimpleAggregateFunction(sum, UInt64) COMMENT 'Those of them that were not good, as observed' CODEC(T64, ZSTD),
+    attempts SimpleAggregateFunction(sum, UInt64) COMMENT 'Attempts of the journey on a platform that the objective judges, weighted by sampling' CODEC(T64, ZSTD),
+    unknown SimpleAggregateFunction(sum, UInt64) COMMENT 'Those of them whose end is not known' CODEC(T64, ZSTD),
+    sessions_hurt SimpleAggregateFunction(sum, UInt64) COMMENT 'Sessions, each in the window of its first bad attempt of the journey' CODEC(T64, ZSTD),
     PROJECTION by_objective
     (
-        SELECT window_start, app, journey, objective, version, sum(valid), sum(bad), sum(observed), sum(observed_bad)
+        SELECT window_start, app, journey, objective, version, sum(valid), sum(bad), sum(observed), sum(observed_bad), sum(attempts), sum(unknown), sum(sessions_hurt)
         GROUP BY window_start, app, journey, objective, version
-    )
+    ) WITH SETTINGS (index_granularity = 256),
+    PROJECTION by_objective_and_day
+    (
+        SELECT toStartOfDay(window_start), app, journey, objective, version, min(window_start), sum(valid), sum(bad), sum(observed), sum(observed_bad), sum(attempts), sum(unknown), sum(sessions_hurt)
+        GROUP BY toStartOfDay(window_start), app, journey, objective, version
+    ) WITH SETTINGS (index_granularity = 256)
 )
 ENGINE = AggregatingMergeTree
 PARTITION BY toStartOfMonth(window_start)
 ORDER BY (app, journey, objective, version, platform, window_start)
 TTL window_start + INTERVAL 5 YEAR
-SETTINGS non_replicated_deduplication_window = 10000, ttl_only_drop_parts = 1, deduplicate_merge_projection_mode = 'rebuild'
+SETTINGS non_replicated_deduplication_window = 10000, index_granularity = 1024, ttl_only_drop_parts = 1, deduplicate_merge_projection_mode = 'rebuild'
 COMMENT 'Objectives by the hour, exact and not from buckets';
 
 -- What was counted of an objective since it was activated: counters for evaluators that keep their own history, such as
@@ -241,6 +243,8 @@ CREATE TABLE IF NOT EXISTS sli.quality
     hour DateTime('UTC') COMMENT 'Hour of log time' CODEC(DoubleDelta, ZSTD),
     beacons SimpleAggregateFunction(sum, UInt64) COMMENT 'Beacons' CODEC(T64, ZSTD),
     events SimpleAggregateFunction(sum, UInt64) COMMENT 'Their events' CODEC(T64, ZSTD),
+    sessions SimpleAggregateFunction(sum, UInt64) COMMENT 'Sessions, in the hour of their first beacon' CODEC(T64, ZSTD),
+    sessions_measured SimpleAggregateFunction(sum, UInt64) COMMENT 'Those of them whose beacons are numbered, so that losses are seen, in the hour of the first numbered one' CODEC(T64, ZSTD),
     sequence_received SimpleAggregateFunction(sum, UInt64) COMMENT 'Beacons that carried a sequence number' CODEC(T64, ZSTD),
     sequence_expected SimpleAggregateFunction(sum, UInt64) COMMENT 'Beacons that the sequence numbers say were sent' CODEC(T64, ZSTD),
     bots SimpleAggregateFunction(sum, UInt64) COMMENT 'Beacons of bots' CODEC(T64, ZSTD),

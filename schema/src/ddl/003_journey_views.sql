@@ -16,13 +16,13 @@ WHERE set_id = (SELECT argMax(set_id, (activated_at, set_id)) FROM sli.definitio
 COMMENT 'Journeys of the active definition set; app * is every app';
 
 CREATE OR REPLACE VIEW sli.active_objectives AS
-SELECT app, journey, objective, version, target, window_days, description
+SELECT app, journey, objective, version, target, window_days, calendar, description, source
 FROM sli.objective_definitions FINAL
 WHERE set_id = (SELECT argMax(set_id, (activated_at, set_id)) FROM sli.definitions)
 COMMENT 'Objectives of the active definition set; app * is every app';
 
 CREATE OR REPLACE VIEW sli.active_policies AS
-SELECT policy, place, budget_left, action, role
+SELECT policy, place, budget_left, burn, action, role, capacity, agreed_by, agreed_on, expires, exceptions
 FROM sli.policy_definitions FINAL
 WHERE set_id = (SELECT argMax(set_id, (activated_at, set_id)) FROM sli.definitions)
 COMMENT 'Error-budget policies of the active definition set';

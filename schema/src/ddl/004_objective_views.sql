@@ -3,18 +3,21 @@
 -- the attempt can a crash that is told of days later still make a complete minute worse.
 -- Good is never less than nothing: the bad of a session can come under a later version of its objective.
 
+-- A window is read as days where it is whole ones, as hours where it begins and in the last three days, and as minutes after its
+-- last complete hour. `first_hours` are those that a rolling window can begin with until its first whole day: deadlines,
+-- and so ends of windows, lie 4 hours apart at most.
 CREATE OR REPLACE VIEW sli.progress AS
 WITH
-    (SELECT argMax((set_id, JSONExtractInt(content, 'settings', 'grace_ms')), (activated_at, set_id)) FROM sli.definitions) AS active
+    (SELECT argMax((set_id, grace_ms, timeout_ms_max, windows_days), (activated_at, set_id)) FROM sli.definitions) AS active,
+    arrayDistinct(arrayPushBack(active.4, 28)) AS windows_days
 SELECT
     current.topic AS topic,
     active.1 AS set_id,
     current.log_time_ms AS log_time_ms,
     active.2 AS grace_ms,
-    (SELECT greatest(30000, max(timeout_ms)) FROM sli.journey_definitions WHERE set_id = active.1) AS timeout_ms_max,
-    (SELECT greatest(28, max(window_days)) FROM sli.objective_definitions WHERE set_id = active.1) AS window_days_max,
-    toStartOfHour(toDateTime(intDiv(log_time_ms - timeout_ms_max - grace_ms, 1000), 'UTC')) AS first_open_hour,
-    first_open_hour - toIntervalDay(window_days_max) AS first_window_hour
+    toStartOfHour(toDateTime(intDiv(log_time_ms - greatest(30000, active.3) - grace_ms, 1000), 'UTC')) AS first_open_hour,
+    toStartOfDay(first_open_hour - toIntervalDay(arrayMax(windows_days))) AS first_window_day,
+    arrayFlatten(arrayMap(d -> arrayMap(h -> first_open_hour - toIntervalDay(d) + toIntervalHour(h), range(30)), windows_days)) AS first_hours
 FROM
 (
     -- One topic is current: before partitions are added by a new topic, the old one is drained. Of a topic that was
@@ -29,11 +32,11 @@ FROM
         GROUP BY topic
     )
 ) AS current
-COMMENT 'One row: how far the slowest partition of the current topic is; the first hour that is not complete for every journey, and the first hour of the longest window that ends there. A partition that never wrote a batch is not known here';
+COMMENT 'One row: how far the slowest partition of the current topic is; the first hour that is not complete for every journey, and where the windows that end there begin. A partition that never wrote a batch is not known here';
 
 CREATE OR REPLACE VIEW sli.listed_journeys AS
 WITH
-    (SELECT (log_time_ms, grace_ms, first_open_hour, first_window_hour) FROM sli.progress) AS progress,
+    (SELECT (log_time_ms, grace_ms) FROM sli.progress) AS progress,
     progress.1 AS progress_ms,
     progress.2 AS grace_ms
 SELECT
@@ -101,12 +104,17 @@ SELECT
     journeys.owner AS owner,
     journeys.policy AS policy,
     journeys.complete_until AS complete_until,
-    toStartOfHour(complete_until) - toIntervalDay(window_days) AS window_from
+    objectives.calendar AS calendar,
+    multiIf(
+        calendar = 'week', toDateTime(toStartOfWeek(complete_until, 1), 'UTC'),
+        calendar = 'month', toDateTime(toStartOfMonth(complete_until), 'UTC'),
+        calendar = 'quarter', toDateTime(toStartOfQuarter(complete_until), 'UTC'),
+        toStartOfHour(complete_until) - toIntervalDay(window_days)) AS window_from
 FROM sli.listed_journeys AS journeys
 LEFT JOIN sli.active_objectives AS objectives
     ON objectives.journey = journeys.journey AND objectives.app = journeys.defined_for
 SETTINGS join_use_nulls = 0
-COMMENT 'Current objectives of the listed journeys; a journey without any has one row with an empty objective. A window begins with a whole hour';
+COMMENT 'Current objectives of the listed journeys; a journey without any has one row with an empty objective. A rolling window begins with a whole hour, one of the calendar at its midnight in UTC';
 
 CREATE OR REPLACE VIEW sli.slo_events AS
 SELECT
@@ -122,97 +130,140 @@ SELECT
     sum(source.observed) AS observed,
     sum(source.observed_bad) AS observed_bad
 FROM sli.objective_minutes AS source
+WHERE source.objective != ''
 GROUP BY app, journey, objective, version, platform, window_start
 COMMENT 'Good and valid attempts of every objective by the minute, for evaluators of SLOs';
 
--- What was counted of the listed objectives. Hours and minutes are read once for all objectives, and each takes what lies in
--- its windows: the window of the objective, and those of burn alerts. A window of six hours or more begins with a whole hour.
+-- What was counted of every current objective, and of discovered journeys, which have an empty one. Days, hours and minutes are
+-- read once for all of them, and each takes what lies in its windows: the window of the objective, and those of burn
+-- alerts. A window of six hours or more begins with a whole hour.
 -- Pairs of windows and shares of the budget: https://sre.google/workbook/alerting-on-slos/, with the pair
 -- 2h/1d between. The factor is the share × the window of the objective ÷ the long window: 13.44, 5.6, 2.8 and
 -- 0.933 for 28 days; a pair that is longer than the window is left out. An alert needs both windows above the
 -- factor, and 5 bad attempts that were observed in the long one, so that a single error at low traffic wakes nobody.
+-- Each step is a query of its own: within one, ClickHouse plans an expression anew wherever its name stands, and that
+-- would take most of the time.
 CREATE OR REPLACE VIEW sli.objective_counts AS
 WITH
-    5 AS observed_bad_min,
-    [300, 1800, 3600, 7200, 21600, 86400, 259200] AS windows_s,
-    7200 AS minutes_until_s,
-    [
-        ('5m', '1h', 1, 3, 2, 'page'),
-        ('30m', '6h', 2, 5, 5, 'page'),
-        ('2h', '1d', 4, 6, 10, 'ticket'),
-        ('6h', '3d', 5, 7, 10, 'ticket')
-    ]::Array(Tuple(short String, long String, short_index UInt8, long_index UInt8, budget_percent UInt8, severity String)) AS window_pairs,
-    (SELECT (log_time_ms, grace_ms, first_open_hour, first_window_hour) FROM sli.progress) AS progress,
-    ifNull(o.complete_until, toDateTime(0, 'UTC')) AS until,
-    toStartOfHour(until) AS open_hour,
-    arrayFilter(r -> r.window_start < if(r.is_minute, until, open_hour), counted.rows) AS complete,
-    arrayFilter(r -> r.window_start >= if(r.is_minute, open_hour, o.window_from), complete) AS in_window,
-    arrayFilter(r -> r.window_start >= open_hour - windows_s[-1], complete) AS recent,
-    arrayMap(
-        w -> arrayFilter(
-            r -> if(r.is_minute, r.window_start >= if(w <= minutes_until_s, until - w, open_hour), w > minutes_until_s AND r.window_start >= open_hour - w),
-            recent),
-        windows_s) AS in_windows
+    (SELECT (log_time_ms, grace_ms, first_open_hour, first_window_day, first_hours, set_id) FROM sli.progress) AS progress,
+    (SELECT groupUniqArray((app::String, journey::String)) FROM sli.objective_definitions WHERE set_id = progress.6) AS defined_journeys
 SELECT
-    o.app AS app,
-    o.journey AS journey,
-    o.objective AS objective,
-    o.version AS version,
-    o.description AS description,
-    o.target AS target,
-    1000000 - round(o.target * 1000000) AS allowed_ppm,
-    o.window_days AS window_days,
-    o.window_from AS window_from,
-    o.title AS title,
-    o.promise AS promise,
-    o.product AS product,
-    o.owner AS owner,
-    o.policy AS policy,
-    o.complete_until AS complete_until,
-    if(empty(in_window), NULL, arrayMin(r -> r.window_start, in_window)) AS since,
-    arraySum(r -> r.valid, in_window) AS valid,
-    arraySum(r -> r.bad, in_window) AS bad,
-    arraySum(r -> r.observed, in_window) AS observed,
-    arraySum(r -> r.observed_bad, in_window) AS observed_bad,
-    arrayMap(rows -> arraySum(r -> r.valid, rows), in_windows) AS valid_in,
-    arrayMap(rows -> arraySum(r -> r.bad, rows), in_windows) AS bad_in,
-    arrayMap(rows -> arraySum(r -> r.observed_bad, rows), in_windows) AS observed_bad_in,
+    * EXCEPT (windows, burning),
     arrayMap(
-        p -> (p.short, p.long, p.severity, p.budget_percent * o.window_days * 86400 / windows_s[p.long_index] / 100,
-            valid_in[p.short_index], bad_in[p.short_index], valid_in[p.long_index], bad_in[p.long_index], observed_bad_in[p.long_index])
-            ::Tuple(short_window String, long_window String, severity String, factor Float64, short_valid UInt64, short_bad UInt64, long_valid UInt64, long_bad UInt64, long_observed_bad UInt64),
-        arrayFilter(p -> windows_s[p.long_index] <= o.window_days * 86400, window_pairs)) AS pairs,
-    arrayMap(
-        p -> if(p.long_observed_bad >= observed_bad_min
-            AND p.short_bad * 1000000 > p.factor * p.short_valid * allowed_ppm
-            AND p.long_bad * 1000000 > p.factor * p.long_valid * allowed_ppm, p.severity, 'none'),
-        pairs) AS alerts
-FROM sli.listed_objectives AS o
-LEFT JOIN
+        p -> (p.short_window, p.long_window, p.severity, p.factor, p.short[1], p.short[2], p.long[1], p.long[2], p.long[3],
+            if(p.long[3] >= 5 AND p.short[2] * 1000000 > p.factor * p.short[1] * allowed_ppm AND p.long[2] * 1000000 > p.factor * p.long[1] * allowed_ppm, p.severity, 'none'))
+            ::Tuple(short_window String, long_window String, severity String, factor Float64, short_valid UInt64, short_bad UInt64, long_valid UInt64, long_bad UInt64, long_observed_bad UInt64, alert String),
+        burning) AS pairs
+FROM
 (
     SELECT
-        app,
-        journey,
-        objective,
-        version,
-        groupArray((window_start, is_minute, valid, bad, observed, observed_bad)::Tuple(window_start DateTime('UTC'), is_minute Bool, valid UInt64, bad UInt64, observed UInt64, observed_bad UInt64)) AS rows
+        *,
+        arrayFilter(p -> p.long_s <= window_days * 86400, [
+            ('5m', '1h', 'page', 3600, 2 * 24 * window_days / 100, windows[1], windows[3]),
+            ('30m', '6h', 'page', 21600, 5 * 4 * window_days / 100, windows[2], windows[5]),
+            ('2h', '1d', 'ticket', 86400, 10 * window_days / 100, windows[4], windows[6]),
+            ('6h', '3d', 'ticket', 259200, 10 * window_days / 300, windows[5], windows[7])
+        ]::Array(Tuple(short_window String, long_window String, severity String, long_s UInt32, factor Float64, short Array(UInt64), long Array(UInt64)))) AS burning
     FROM
     (
-        SELECT window_start, app, journey, objective, version, sum(h.valid) AS valid, sum(h.bad) AS bad, sum(h.observed) AS observed, sum(h.observed_bad) AS observed_bad, false AS is_minute
-        FROM sli.objective_hours AS h
-        WHERE window_start >= progress.4
-        GROUP BY window_start, app, journey, objective, version
-        UNION ALL
-        SELECT window_start, app, journey, objective, version, sum(m.valid) AS valid, sum(m.bad) AS bad, sum(m.observed) AS observed, sum(m.observed_bad) AS observed_bad, true AS is_minute
-        FROM sli.objective_minutes AS m
-        WHERE window_start >= progress.3 - minutes_until_s
-        GROUP BY window_start, app, journey, objective, version
+        SELECT
+            * EXCEPT (in_window, recent, until, open_hour),
+            if(empty(in_window), NULL, arrayMin(in_window.first_start)) AS since,
+            arraySum(in_window.valid) AS valid,
+            arraySum(in_window.bad) AS bad,
+            arraySum(in_window.observed) AS observed,
+            arraySum(in_window.observed_bad) AS observed_bad,
+            arraySum(in_window.attempts) AS attempts,
+            arraySum(in_window.unknown) AS unknown,
+            arraySum(in_window.sessions_hurt) AS sessions_hurt,
+            -- Valid, bad and bad as observed in 5m, 30m, 1h, 2h, 6h, 1d and 3d: of minutes, or of hours and the minutes after them.
+            arrayMap(
+                w -> arrayReduce('sumForEach', arrayConcat([[0, 0, 0]], arrayMap(r -> [r.valid, r.bad, r.observed_bad], arrayFilter(r -> r.begin >= w.1 AND r.span_s = w.2 OR w.2 = 3600 AND r.begin >= open_hour, recent)))),
+                [(until - 300, 60), (until - 1800, 60), (until - 3600, 60), (until - 7200, 60), (open_hour - 21600, 3600), (open_hour - 86400, 3600), (open_hour - 259200, 3600)]) AS windows
+        FROM
+        (
+            SELECT
+                * EXCEPT (open_day, first_day, rows),
+                arrayFilter(
+                    r -> multiIf(
+                        r.span_s = 60, r.begin >= open_hour AND r.begin < until,
+                        r.span_s = 3600, r.begin >= window_from AND r.begin < open_hour AND (r.begin < first_day OR r.begin >= open_day),
+                        r.begin >= first_day AND r.begin < open_day),
+                    rows) AS in_window,
+                arrayFilter(r -> r.span_s = 60 AND r.begin < until OR r.span_s = 3600 AND r.begin < open_hour, rows) AS recent
+            FROM
+            (
+                SELECT *, toStartOfDay(until) AS open_day, toStartOfDay(window_from + toIntervalSecond(86399)) AS first_day
+                FROM
+                (
+                    SELECT
+                        *,
+                        toStartOfHour(until) AS open_hour,
+                        multiIf(
+                            calendar = 'week', toDateTime(toStartOfWeek(until, 1), 'UTC'),
+                            calendar = 'month', toDateTime(toStartOfMonth(until), 'UTC'),
+                            calendar = 'quarter', toDateTime(toStartOfQuarter(until), 'UTC'),
+                            open_hour - toIntervalDay(window_days)) AS window_from
+                    FROM
+                    (
+                        SELECT
+                            counted.app AS app,
+                            counted.journey AS journey,
+                            counted.objective AS objective,
+                            counted.version AS version,
+                            o.description AS description,
+                            o.target AS target,
+                            1000000 - round(o.target * 1000000) AS allowed_ppm,
+                            if(o.app = '', 28, o.window_days) AS window_days,
+                            o.calendar AS calendar,
+                            o.title AS title,
+                            o.promise AS promise,
+                            o.product AS product,
+                            o.owner AS owner,
+                            o.policy AS policy,
+                            toStartOfMinute(toDateTime(intDiv(progress.1 - if(o.app = '', 30000, o.timeout_ms) - progress.2, 1000), 'UTC')) AS complete_until,
+                            ifNull(complete_until, toDateTime(0, 'UTC')) AS until,
+                            counted.rows AS rows
+                        FROM
+                        (
+                            SELECT app, journey, objective, version, groupArray((begin, span_s, first_start, valid, bad, observed, observed_bad, attempts, unknown, sessions_hurt)
+                                ::Tuple(begin DateTime('UTC'), span_s UInt32, first_start DateTime('UTC'), valid UInt64, bad UInt64, observed UInt64, observed_bad UInt64, attempts UInt64, unknown UInt64, sessions_hurt UInt64)) AS rows
+                            FROM
+                            (
+                                SELECT toStartOfDay(d.window_start) AS begin, app, journey, objective, version, min(d.window_start) AS first_start, sum(d.valid) AS valid, sum(d.bad) AS bad, sum(d.observed) AS observed, sum(d.observed_bad) AS observed_bad, sum(d.attempts) AS attempts, sum(d.unknown) AS unknown, sum(d.sessions_hurt) AS sessions_hurt, 86400 AS span_s
+                                FROM sli.objective_hours AS d
+                                WHERE toStartOfDay(d.window_start) >= progress.4
+                                GROUP BY begin, app, journey, objective, version
+                                UNION ALL
+                                SELECT h.window_start AS begin, app, journey, objective, version, h.window_start AS first_start, sum(h.valid) AS valid, sum(h.bad) AS bad, sum(h.observed) AS observed, sum(h.observed_bad) AS observed_bad, sum(h.attempts) AS attempts, sum(h.unknown) AS unknown, sum(h.sessions_hurt) AS sessions_hurt, 3600 AS span_s
+                                FROM sli.objective_hours AS h
+                                WHERE h.window_start >= progress.3 - 259200 OR h.window_start IN (SELECT arrayJoin(progress.5))
+                                GROUP BY h.window_start, app, journey, objective, version
+                                UNION ALL
+                                SELECT m.window_start AS begin, app, journey, objective, version, m.window_start AS first_start, sum(m.valid) AS valid, sum(m.bad) AS bad, sum(m.observed) AS observed, sum(m.observed_bad) AS observed_bad, sum(m.attempts) AS attempts, sum(m.unknown) AS unknown, sum(m.sessions_hurt) AS sessions_hurt, 60 AS span_s
+                                FROM sli.objective_minutes AS m
+                                WHERE m.window_start >= progress.3 - 7200
+                                GROUP BY m.window_start, app, journey, objective, version
+                                UNION ALL
+                                -- What is defined for an app by name is listed before anything of it was seen.
+                                SELECT toDateTime(0, 'UTC') AS begin, app, journey, objective, version, begin AS first_start, 0 AS valid, 0 AS bad, 0 AS observed, 0 AS observed_bad, 0 AS attempts, 0 AS unknown, 0 AS sessions_hurt, 0 AS span_s
+                                FROM sli.objective_definitions
+                                WHERE set_id = progress.6 AND app != '*'
+                            )
+                            GROUP BY app, journey, objective, version
+                        ) AS counted
+                        LEFT JOIN (SELECT * FROM sli.objective_definitions FINAL WHERE set_id = progress.6) AS o
+                            ON o.journey = counted.journey AND o.objective = counted.objective AND o.version = counted.version AND (o.app = counted.app OR o.app = '*')
+                        WHERE o.app != ''
+                            OR counted.objective = '' AND NOT has(defined_journeys, (counted.app::String, counted.journey::String)) AND NOT has(defined_journeys, ('*', counted.journey::String))
+                    )
+                )
+            )
+        )
     )
-    GROUP BY app, journey, objective, version
-) AS counted
-    ON counted.app = o.app AND counted.journey = o.journey AND counted.objective = o.objective AND counted.version = o.version
+)
 SETTINGS join_use_nulls = 0
-COMMENT 'What was counted of every listed objective, in its window and in those of burn alerts';
+COMMENT 'What was counted of every current objective and discovered journey, in its window and in those of burn alerts. A rolling window begins with a whole hour, one of the calendar at its midnight in UTC';
 
 CREATE OR REPLACE VIEW sli.slo_burn AS
 SELECT
@@ -232,101 +283,119 @@ SELECT
     pair.long_observed_bad AS long_observed_bad,
     multiIf(short_valid = 0, NULL, short_bad = 0, 0, short_bad * 1000000 / (short_valid * c.allowed_ppm)) AS short_burn,
     multiIf(long_valid = 0, NULL, long_bad = 0, 0, long_bad * 1000000 / (long_valid * c.allowed_ppm)) AS long_burn,
-    alert,
+    pair.alert AS alert,
     c.complete_until AS complete_until
 FROM sli.objective_counts AS c
-ARRAY JOIN c.pairs AS pair, c.alerts AS alert
+ARRAY JOIN c.pairs AS pair
 WHERE c.target IS NOT NULL
 COMMENT 'How fast objectives use up their budgets: 1 is a budget used up exactly at the end of the window';
 
 -- low and high are the Wilson score interval of 95 % (Wilson 1927, doi:10.1080/01621459.1927.10502953) of the
 -- observed attempts. Under 20 of them it spans more than 0.16 whatever the ratio: too little for any verdict.
+-- A promise is at risk while a burn alert stands, or with less than a quarter of its budget left.
 CREATE OR REPLACE VIEW sli.slo_status AS
-WITH
-    20 AS observed_min,
-    0.25 AS at_risk_share,
-    1.959963984540054 AS z,
-    (SELECT (log_time_ms, grace_ms, first_open_hour, first_window_hour) FROM sli.progress) AS progress,
-    toStartOfHour(o.complete_until) AS open_hour,
-    arrayFilter(r -> ifNull(r.window_start < if(r.is_minute, o.complete_until, open_hour) AND r.window_start >= if(r.is_minute, open_hour, o.window_from), false), j.rows) AS attempts_rows,
-    arrayFilter(r -> ifNull(r.hour < o.complete_until AND r.hour >= o.window_from, false), q.rows) AS quality_rows,
-    arraySum(r -> r.attempts, attempts_rows) AS attempts,
-    arraySum(r -> r.unknown, attempts_rows) AS unknown,
-    arraySum(r -> r.sequence_expected, quality_rows) AS sequence_expected,
-    1 - least(o.observed_bad, o.observed) / o.observed AS observed_ratio,
-    z * z / o.observed AS z_squared_share,
-    (observed_ratio + z_squared_share / 2) / (1 + z_squared_share) AS wilson_middle,
-    z / (1 + z_squared_share) * sqrt(observed_ratio * (1 - observed_ratio) / o.observed + z_squared_share / (4 * o.observed)) AS wilson_half
 SELECT
-    o.app AS app,
-    o.journey AS journey,
-    o.objective AS objective,
-    o.title AS title,
-    o.promise AS promise,
-    o.product AS product,
-    o.owner AS owner,
-    o.policy AS policy,
-    o.version AS version,
-    o.description AS description,
-    o.target AS target,
-    concat(toString(o.window_days), 'd') AS window,
-    o.window_days AS window_days,
-    o.window_from AS window_from,
-    o.since AS since,
-    if(o.objective = '', arraySum(r -> r.success, attempts_rows), toUInt64(greatest(0, toInt64(o.valid) - toInt64(o.bad)))) AS good,
-    if(o.objective = '', arraySum(r -> r.valid, attempts_rows), o.valid) AS valid,
-    if(valid = 0, NULL, good / valid) AS ratio,
-    o.observed AS observed,
-    o.observed_bad AS observed_bad,
+    app,
+    journey,
+    objective,
+    title,
+    promise,
+    product,
+    owner,
+    policy,
+    version,
+    description,
+    target,
+    window,
+    window_days,
+    window_from,
+    since,
+    good,
+    valid,
+    ratio,
+    observed,
+    observed_bad,
     if(observed = 0, NULL, greatest(0, wilson_middle - wilson_half)) AS low,
     if(observed = 0, NULL, least(1, wilson_middle + wilson_half)) AS high,
-    -- In millionths, in which targets are given, so that 0.5 % of 1,000 are 5 and not 5.0000000000000044.
-    valid * o.allowed_ppm / 1000000 AS budget_total,
-    (valid * o.allowed_ppm - (valid - good) * 1000000) / 1000000 AS budget_left,
-    arraySum(r -> r.sessions_hurt, attempts_rows) AS sessions_hurt,
-    if(attempts = 0, NULL, unknown / attempts) AS unknown_share,
-    if(valid + unknown = 0, NULL, good / (valid + unknown)) AS ratio_if_unknown_bad,
-    if(sequence_expected = 0, NULL, arraySum(r -> r.sequence_received, quality_rows) / sequence_expected) AS coverage,
-    o.complete_until AS complete_until,
-    multiIf(o.target IS NULL, 'none', has(o.alerts, 'page'), 'page', has(o.alerts, 'ticket'), 'ticket', 'none') AS alert,
+    budget_total,
+    budget_left,
+    sessions_hurt,
+    unknown_share,
+    ratio_if_unknown_bad,
+    coverage,
+    coverage_measured,
+    complete_until,
+    alert,
     multiIf(
-        o.target IS NULL, 'no_objective',
-        observed < observed_min, 'insufficient_data',
+        target IS NULL, 'no_objective',
+        observed < 20, 'insufficient_data',
         budget_left < 0, 'broken',
-        alert IN ('page', 'ticket') OR budget_left < at_risk_share * budget_total, 'at_risk',
+        alert IN ('page', 'ticket') OR budget_left < 0.25 * budget_total, 'at_risk',
         'kept') AS state
-FROM sli.objective_counts AS o
-LEFT JOIN
+FROM
 (
-    SELECT app, journey, groupArray((window_start, is_minute, attempts, valid, success, unknown, sessions_hurt)::Tuple(window_start DateTime('UTC'), is_minute Bool, attempts UInt64, valid UInt64, success UInt64, unknown UInt64, sessions_hurt UInt64)) AS rows
+    SELECT
+        *,
+        if(valid = 0, NULL, good / valid) AS ratio,
+        -- In millionths, in which targets are given, so that 0.5 % of 1,000 are 5 and not 5.0000000000000044.
+        valid * allowed_ppm / 1000000 AS budget_total,
+        (valid * allowed_ppm - (valid - good) * 1000000) / 1000000 AS budget_left,
+        if(attempts = 0, NULL, unknown / attempts) AS unknown_share,
+        if(valid + unknown = 0, NULL, good / (valid + unknown)) AS ratio_if_unknown_bad,
+        if(arraySum(quality.sequence_expected) = 0, NULL, arraySum(quality.sequence_received) / arraySum(quality.sequence_expected)) AS coverage,
+        if(arraySum(quality.sessions) = 0, NULL, arraySum(quality.sessions_measured) / arraySum(quality.sessions)) AS coverage_measured,
+        multiIf(target IS NULL, 'none', has(pairs.alert, 'page'), 'page', has(pairs.alert, 'ticket'), 'ticket', 'none') AS alert,
+        (observed_ratio + z_squared_share / 2) / (1 + z_squared_share) AS wilson_middle,
+        1.959963984540054 / (1 + z_squared_share) * sqrt(observed_ratio * (1 - observed_ratio) / observed + z_squared_share / (4 * observed)) AS wilson_half
     FROM
     (
-        SELECT window_start, app, journey, sum(h.attempts) AS attempts, sum(h.valid) AS valid, toUInt64(greatest(0, toInt64(sum(h.attempts)) - toInt64(sum(h.failure) + sum(h.timeout) + sum(h.interrupted) + sum(h.abandoned) + sum(h.cancelled) + sum(h.unknown)))) AS success, sum(h.unknown) AS unknown, sum(h.sessions_hurt) AS sessions_hurt, false AS is_minute
-        FROM sli.journey_hours AS h
-        WHERE window_start >= progress.4
-        GROUP BY window_start, app, journey
-        UNION ALL
-        SELECT window_start, app, journey, sum(m.attempts) AS attempts, sum(m.valid) AS valid, toUInt64(greatest(0, toInt64(sum(m.attempts)) - toInt64(sum(m.failure) + sum(m.timeout) + sum(m.interrupted) + sum(m.abandoned) + sum(m.cancelled) + sum(m.unknown)))) AS success, sum(m.unknown) AS unknown, sum(m.sessions_hurt) AS sessions_hurt, true AS is_minute
-        FROM sli.journey_minutes AS m
-        WHERE window_start >= progress.3
-        GROUP BY window_start, app, journey
+        SELECT
+            o.app AS app,
+            o.journey AS journey,
+            o.objective AS objective,
+            o.title AS title,
+            o.promise AS promise,
+            o.product AS product,
+            o.owner AS owner,
+            o.policy AS policy,
+            o.version AS version,
+            o.description AS description,
+            o.target AS target,
+            o.allowed_ppm AS allowed_ppm,
+            o.window_days AS window_days,
+            if(o.calendar = '', concat(toString(o.window_days), 'd'), o.calendar) AS window,
+            if(o.complete_until IS NULL, NULL, o.window_from) AS window_from,
+            o.since AS since,
+            o.valid AS valid,
+            toUInt64(greatest(0, toInt64(o.valid) - toInt64(o.bad))) AS good,
+            o.observed AS observed,
+            o.observed_bad AS observed_bad,
+            o.attempts AS attempts,
+            o.unknown AS unknown,
+            o.sessions_hurt AS sessions_hurt,
+            o.complete_until AS complete_until,
+            o.pairs AS pairs,
+            1 - least(o.observed_bad, o.observed) / o.observed AS observed_ratio,
+            1.959963984540054 * 1.959963984540054 / o.observed AS z_squared_share,
+            arrayFilter(r -> r.hour >= o.window_from AND r.hour < ifNull(o.complete_until, toDateTime(0, 'UTC')), q.rows) AS quality
+        FROM sli.objective_counts AS o
+        LEFT JOIN
+        (
+            SELECT app, groupArray((hour, sequence_received, sequence_expected, sessions, sessions_measured)
+                ::Tuple(hour DateTime('UTC'), sequence_received UInt64, sequence_expected UInt64, sessions UInt64, sessions_measured UInt64)) AS rows
+            FROM
+            (
+                SELECT app, hour, sum(source.sequence_received) AS sequence_received, sum(source.sequence_expected) AS sequence_expected, sum(source.sessions) AS sessions, sum(source.sessions_measured) AS sessions_measured
+                FROM sli.quality AS source
+                WHERE hour >= (SELECT first_window_day FROM sli.progress)
+                GROUP BY app, hour
+            )
+            GROUP BY app
+        ) AS q ON q.app = o.app
     )
-    GROUP BY app, journey
-) AS j ON j.app = o.app AND j.journey = o.journey
-LEFT JOIN
-(
-    SELECT app, groupArray((hour, sequence_received, sequence_expected)::Tuple(hour DateTime('UTC'), sequence_received UInt64, sequence_expected UInt64)) AS rows
-    FROM
-    (
-        SELECT app, hour, sum(source.sequence_received) AS sequence_received, sum(source.sequence_expected) AS sequence_expected
-        FROM sli.quality AS source
-        WHERE hour >= progress.4
-        GROUP BY app, hour
-    )
-    GROUP BY app
-) AS q ON q.app = o.app
+)
 SETTINGS join_use_nulls = 0
-COMMENT 'Every objective over its window: was the promise kept';
+COMMENT 'Every objective over its window: was the promise kept. Coverage is the share of numbered beacons that arrived, in the share coverage_measured of the sessions';
 
 -- A changed objective is a new version and counts anew, so slo_status shows less than a window for a while. What was promised
 -- before stands here, over the last window in which it was counted.

@@ -3,6 +3,8 @@
 //! They are written when a set becomes active on a partition. Every partition writes the same rows, and they
 //! replace each other by their key. Which set is active is read from `definitions`, so its row is written last.
 
+use std::collections::BTreeSet;
+
 use jiff::civil::Date;
 use serde::Serialize;
 
@@ -25,6 +27,9 @@ pub struct DefinitionRow {
     pub set_id: String,
     /// Seconds since the epoch with three decimals.
     pub activated_at: String,
+    pub grace_ms: i64,
+    pub timeout_ms_max: u64,
+    pub windows_days: BTreeSet<u16>,
     pub content: String,
 }
 
@@ -64,6 +69,12 @@ pub struct ObjectiveDefinitionRow {
     pub description: String,
     pub source: String,
     pub calendar: &'static str,
+    pub title: String,
+    pub promise: String,
+    pub product: String,
+    pub owner: String,
+    pub policy: String,
+    pub timeout_ms: u64,
 }
 
 /// A row of `policy_definitions`.
@@ -127,7 +138,15 @@ impl DefinitionRow {
             Ok(json) => json,
             Err(error) => unreachable!("definitions have only types that JSON encodes: {error}"),
         };
-        Self { set_id: set.id.clone(), activated_at: seconds(activated_at_ms), content }
+        let objectives = set.journeys.iter().flat_map(|journey| &journey.objectives);
+        Self {
+            set_id: set.id.clone(),
+            activated_at: seconds(activated_at_ms),
+            grace_ms: set.settings.grace_ms,
+            timeout_ms_max: set.journeys.iter().map(|journey| journey.timeout_ms).max().unwrap_or(0),
+            windows_days: objectives.map(|objective| objective.window.days_max()).collect(),
+            content,
+        }
     }
 }
 
@@ -175,6 +194,12 @@ impl ObjectiveDefinitionRow {
                 description: objective.rule.description(journey.unit),
                 source: objective.source.clone(),
                 calendar: objective.window.calendar().map_or("", Calendar::as_str),
+                title: journey.title.clone(),
+                promise: journey.promise.clone(),
+                product: journey.product.clone(),
+                owner: journey.owner.clone(),
+                policy: journey.policy.clone(),
+                timeout_ms: journey.timeout_ms,
             })
             .collect()
     }

@@ -92,6 +92,9 @@ impl Stand {
             bad,
             observed: valid,
             observed_bad: bad,
+            attempts: valid,
+            unknown: 0,
+            sessions_hurt: bad,
         };
         let minute_start = self.base + minute * MINUTE;
         let hour_start = minute_start / HOUR * HOUR;

@@ -488,6 +488,32 @@ fn a_sequence_out_of_reach_says_nothing_of_lost_beacons() {
 }
 
 #[test]
+fn a_session_is_measured_from_its_first_numbered_beacon_on() {
+    let sent = [
+        ("numbered", Some(1)),
+        ("numbered", Some(2)),
+        ("unnumbered", None),
+        ("unnumbered", None),
+        ("numbered later", None),
+        ("numbered later", Some(7)),
+        ("", Some(1)),
+    ];
+    let mut log = vec![definitions_entry(0, &definitions(settings()))];
+    log.extend(sent.iter().zip(0..).map(|((session, sequence), at_ms)| {
+        let mut beacon = beacon(&format!("b{at_ms}"), session, "web", vec![event(at_ms, "ping", &[])]);
+        beacon.sequence = *sequence;
+        beacon_entry(at_ms, &beacon)
+    }));
+    log.push(tick(60_000));
+    let batches = play(&log, Resume::default());
+    let quality = batches.iter().flat_map(|batch| &batch.quality);
+    let sessions = quality.fold((0, 0), |(sessions, measured), row| {
+        (sessions + row.sessions, measured + row.sessions_measured)
+    });
+    assert_eq!(sessions, (3, 2));
+}
+
+#[test]
 fn a_session_counts_for_a_bounded_number_of_journeys() {
     let mut log = vec![definitions_entry(0, &definitions(settings()))];
     for number in 0..300 {

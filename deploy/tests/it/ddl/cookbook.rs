@@ -155,7 +155,7 @@ async fn the_cookbook_answers_its_questions() {
     check(
         "report",
         json!([{"title": "Title of watch-lecture", "app": "studyapp-web", "objective": "works", "state": "broken", "good": 0.9567,
-                "target": 0.99, "bad_left": -40, "sessions_hurt": 0, "owner": "team"}]),
+                "target": 0.99, "bad_left": -40, "sessions_hurt": 52, "owner": "team"}]),
     );
     // The browser in which the release fails has all of the bad attempts; what all share has no more.
     let explains = &answers["explains"];

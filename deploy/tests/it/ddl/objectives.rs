@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{DAY, Database, Definitions, HOUR, MINUTE, audit};
 
-/// Attempts of objective `works`, version `v1`, as many observed as they weigh.
+/// Attempts of objective `works`, version `v1`, as many observed as they weigh, and each bad one in a session of its own.
 pub(super) fn window(journey: &str, window_start: u32, valid: u64, bad: u64) -> ObjectiveWindow {
     ObjectiveWindow {
         app: "shop".into(),
@@ -18,6 +18,9 @@ pub(super) fn window(journey: &str, window_start: u32, valid: u64, bad: u64) -> 
         bad,
         observed: valid,
         observed_bad: bad,
+        attempts: valid,
+        unknown: 0,
+        sessions_hurt: bad,
     }
 }
 

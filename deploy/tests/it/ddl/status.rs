@@ -1,6 +1,6 @@
 //! `slo_status`: every objective over its window, its state, and what must not be counted.
 
-use schema::rows::{Counters, JourneyHour, JourneyMinute, ObjectiveWindow, Quality};
+use schema::rows::{Counters, JourneyHour, ObjectiveWindow, Quality};
 use serde_json::{Value, json};
 
 use super::objectives::{progress_until, window};
@@ -28,18 +28,6 @@ fn journey_hour(app: &str, journey: &str, window_start: u32, counters: Counters)
     }
 }
 
-fn journey_minute(journey: &str, window_start: u32, counters: Counters) -> JourneyMinute {
-    JourneyMinute {
-        app: "shop".into(),
-        journey: journey.into(),
-        route: String::new(),
-        platform: "web".into(),
-        release: "r1".into(),
-        window_start,
-        counters,
-    }
-}
-
 fn attempts(attempts: u64, unknown: u64, sessions_hurt: u64) -> Counters {
     let valid = attempts - unknown;
     Counters {
@@ -53,8 +41,22 @@ fn attempts(attempts: u64, unknown: u64, sessions_hurt: u64) -> Counters {
     }
 }
 
+/// What stands beside the counts of an objective.
+fn beside(row: ObjectiveWindow, attempts: u64, unknown: u64, sessions_hurt: u64) -> ObjectiveWindow {
+    ObjectiveWindow { attempts, unknown, sessions_hurt, ..row }
+}
+
 fn quality(hour: u32, sequence_received: u64, sequence_expected: u64) -> Quality {
-    Quality { app: "shop".into(), hour, sequence_received, sequence_expected, ..Quality::default() }
+    let (sessions, sessions_measured) = (sequence_expected / 5, sequence_received / 10);
+    Quality {
+        app: "shop".into(),
+        hour,
+        sessions,
+        sessions_measured,
+        sequence_received,
+        sequence_expected,
+        ..Quality::default()
+    }
 }
 
 #[tokio::test]
@@ -71,8 +73,8 @@ async fn a_status_counts_its_window_and_nothing_else() {
         |row: ObjectiveWindow, observed, observed_bad| ObjectiveWindow { observed, observed_bad, ..row };
     let hours = [
         window("buy", base - 28 * DAY - HOUR, 5_000, 5_000),
-        observed(window("buy", base - 28 * DAY, 1_000, 2), 500, 1),
-        observed(window("buy", base - HOUR, 1_000, 3), 500, 1),
+        beside(observed(window("buy", base - 28 * DAY, 1_000, 2), 500, 1), 0, 0, 0),
+        beside(observed(window("buy", base - HOUR, 1_000, 3), 500, 1), 200, 20, 5),
         // The last hour is taken from its minutes.
         window("buy", base, 150, 51),
         ObjectiveWindow { version: "v0".into(), ..window("buy", base - HOUR, 9_000, 9_000) },
@@ -81,23 +83,11 @@ async fn a_status_counts_its_window_and_nothing_else() {
     let minutes = [
         // In the hours already.
         window("buy", base - MINUTE, 30, 0),
-        observed(window("buy", until - MINUTE, 100, 1), 50, 1),
+        beside(observed(window("buy", until - MINUTE, 100, 1), 50, 1), 50, 5, 1),
         window("buy", until, 50, 50),
     ];
     database.insert("objective_hours", &hours).await;
     database.insert("objective_minutes", &minutes).await;
-    let journey_hours = [
-        journey_hour("shop", "buy", base - 28 * DAY - HOUR, attempts(900, 900, 0)),
-        journey_hour("shop", "buy", base - HOUR, attempts(200, 20, 5)),
-        journey_hour("shop", "buy", base, attempts(90, 45, 41)),
-    ];
-    let journey_minutes = [
-        journey_minute("buy", base - MINUTE, attempts(9, 9, 0)),
-        journey_minute("buy", until - MINUTE, attempts(50, 5, 1)),
-        journey_minute("buy", until, attempts(40, 40, 0)),
-    ];
-    database.insert("journey_hours", &journey_hours).await;
-    database.insert("journey_minutes", &journey_minutes).await;
     let qualities = [
         quality(base - 28 * DAY - HOUR, 0, 1_000),
         quality(base - HOUR, 90, 100),
@@ -127,7 +117,7 @@ async fn a_status_counts_its_window_and_nothing_else() {
                 // Python: statistics.NormalDist().inv_cdf(0.975) in Wilson's formula.
                 "low": 0.991_633_499_664_167_1, "high": 0.999_027_848_171_106_6,
                 "budget_total": 21, "budget_left": 15, "sessions_hurt": 6, "unknown_share": 25.0 / 250.0,
-                "ratio_if_unknown_bad": 2_094.0 / 2_125.0, "coverage": 99.0 / 110.0, "complete_until": until,
+                "ratio_if_unknown_bad": 2_094.0 / 2_125.0, "coverage": 99.0 / 110.0, "coverage_measured": 9.0 / 22.0, "complete_until": until,
                 "alert": "none", "state": "kept",
             }]),
         )
@@ -209,7 +199,6 @@ async fn journeys_are_listed_where_they_are_defined_or_seen() {
     let base = database.recent_hour().await;
     let until = base + 30 * MINUTE;
     Definitions::new("a", base)
-        .journey("shop", "bare", "ms", 30_000)
         .journey("shop", "week", "ms", 30_000)
         .objective("shop", "week", Some(0.99), 7)
         .journey("*", "layout", "score", 30_000)
@@ -218,21 +207,26 @@ async fn journeys_are_listed_where_they_are_defined_or_seen() {
         .objective("*", "app-start", None, 28)
         .insert(&database)
         .await;
-    let journey_hours = [
-        journey_hour("shop", "bare", base - HOUR, attempts(10, 2, 2)),
-        journey_hour("shop", "layout", base - HOUR, attempts(10, 0, 1)),
-        journey_hour("shop", "posted", base - HOUR, attempts(20, 4, 3)),
-        journey_hour("shop", "posted", base - 2 * HOUR, attempts(5, 0, 0)),
-        // Not seen for long: no longer listed.
-        journey_hour("forum", "layout", base - 29 * DAY, attempts(10, 0, 1)),
-    ];
+    let discovered =
+        |row: ObjectiveWindow| ObjectiveWindow { objective: "".into(), version: "".into(), ..row };
     let hours = [
         window("week", base - 7 * DAY, 100, 0),
         window("week", base - 7 * DAY - HOUR, 100, 100),
         window("layout", base - HOUR, 9, 1),
+        beside(discovered(window("posted", base - HOUR, 16, 3)), 20, 4, 3),
+        discovered(window("posted", base - 2 * HOUR, 5, 0)),
+        // It was declared before somebody defined it.
+        discovered(window("week", base - HOUR, 50, 50)),
+        discovered(window("layout", base - HOUR, 50, 50)),
+        // Not seen for long: no longer listed.
+        ObjectiveWindow { app: "forum".into(), ..window("layout", base - 29 * DAY, 10, 1) },
+    ];
+    database.insert("objective_hours", &hours).await;
+    let journey_hours = [
+        journey_hour("shop", "posted", base - HOUR, attempts(20, 4, 3)),
+        journey_hour("shop", "posted", base - 2 * HOUR, attempts(5, 0, 0)),
     ];
     database.insert("journey_hours", &journey_hours).await;
-    database.insert("objective_hours", &hours).await;
     database.insert("batches", &[progress_until(until)]).await;
     let row = |journey: &str,
                objective: &str,
@@ -248,7 +242,6 @@ async fn journeys_are_listed_where_they_are_defined_or_seen() {
         .check(
             "SELECT app, journey, objective, title, window, good, valid, state FROM sli.slo_status ORDER BY app, journey",
             json!([
-                row("bare", "", "Title of bare", "28d", 6, 8, "no_objective"),
                 row("layout", "works", "Title of layout", "28d", 8, 9, "no_objective"),
                 row("posted", "", "", "28d", 18, 21, "no_objective"),
                 row("week", "works", "Title of week", "7d", 100, 100, "kept"),

@@ -61,6 +61,9 @@ fn one_row_each(hour: u32) -> BTreeMap<&'static str, Value> {
         bad: 1,
         observed: 2,
         observed_bad: 1,
+        attempts: 2,
+        unknown: 0,
+        sessions_hurt: 1,
     };
     let total = ObjectiveTotal {
         app: text(),
