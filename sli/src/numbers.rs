@@ -18,7 +18,7 @@ pub(crate) const WINDOW_S_MAX: u64 = 5 * 365 * 86_400;
 /// Columns of `sli.slo_status`, times in ISO 8601.
 const STATUS: &str = "SELECT app, journey, objective, title, promise, product, owner, policy, version, description, \
     target, window, formatDateTime(window_from, '%FT%TZ') AS window_from, formatDateTime(s.since, '%FT%TZ') AS since, good, valid, ratio, low, high, observed, \
-    observed_bad, budget_total, budget_left, sessions_hurt, unknown_share, ratio_if_unknown_bad, coverage, \
+    observed_bad, budget_total, budget_left, sessions_hurt, unknown_share, ratio_if_unknown_bad, coverage, coverage_measured, \
     formatDateTime(s.complete_until, '%FT%TZ') AS complete_until, alert, state \
     FROM sli.slo_status AS s";
 
@@ -79,6 +79,8 @@ pub(crate) struct Status {
     pub(crate) ratio_if_unknown_bad: Option<f64>,
     /// Share of the app's beacons that arrived, where it can be measured.
     pub(crate) coverage: Option<f64>,
+    /// Share of the app's sessions whose beacons are numbered, so that coverage is measured on them.
+    pub(crate) coverage_measured: Option<f64>,
     /// Until when the numbers are complete.
     pub(crate) complete_until: Option<String>,
     /// Strongest burn alert: `none`, `ticket` or `page`.

@@ -260,6 +260,47 @@ async fn journeys_are_listed_where_they_are_defined_or_seen() {
 }
 
 #[tokio::test]
+async fn a_calendar_window_begins_with_its_period() {
+    let database = Database::start().await;
+    let base = database.recent_hour().await;
+    let mut definitions = Definitions::new("a", base);
+    for period in ["week", "month", "quarter"] {
+        definitions =
+            definitions.journey("shop", period, "ms", 30_000).objective("shop", period, Some(0.99), 92);
+    }
+    for row in &mut definitions.objectives {
+        row["calendar"] = row["journey"].clone();
+    }
+    definitions.insert(&database).await;
+    database.insert("batches", &[progress_until(base + 30 * MINUTE)]).await;
+    // ClickHouse's calendar is asked for the period, this side of the views.
+    let of = |period: &str| {
+        format!("toUnixTimestamp(toDateTime(dateTrunc('{period}', toDateTime({base}, 'UTC')), 'UTC'))")
+    };
+    let begins = database
+        .read(&format!(
+            "SELECT {} AS week, {} AS month, {} AS quarter",
+            of("week"),
+            of("month"),
+            of("quarter")
+        ))
+        .await;
+    for period in ["week", "month", "quarter"] {
+        let begin = begins[0][period].as_u64().expect("a time") as u32;
+        let hours = [window(period, begin, 100, 1), window(period, begin - HOUR, 1_000, 1_000)];
+        database.insert("objective_hours", &hours).await;
+        let sql = format!(
+            "SELECT window, toUnixTimestamp(window_from) AS begin, valid, good FROM sli.slo_status WHERE journey = '{period}'"
+        );
+        // In the first hour of a period its minutes are what counts.
+        let (valid, good) = if begin == base { (0, 0) } else { (100, 99) };
+        let expect = json!([{"window": period, "begin": begin, "valid": valid, "good": good}]);
+        database.check(&sql, expect).await;
+    }
+    database.stop().await;
+}
+
+#[tokio::test]
 async fn a_changed_objective_counts_anew_and_its_past_stays() {
     let database = Database::start().await;
     let base = database.recent_hour().await;
