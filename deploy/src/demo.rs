@@ -104,7 +104,8 @@ impl Demo {
         let ledger = stack.dir().join("ledger.json");
         let mut command: Command = programs.launcher.command(&programs.loadtest);
         command
-            .args(["run", "--ingest", stack.ingest_url(), "--rate", &self.rate.to_string()])
+            .args(["run", "--profile", "mixed", "--ingest", stack.ingest_url()])
+            .args(["--rate", &self.rate.to_string()])
             .args(["--seconds", &self.seconds.to_string(), "--seed", &SEED.to_string(), "--ledger"])
             .arg(&ledger)
             .stdin(Stdio::null())

@@ -1,11 +1,14 @@
 //! An HTTP/1.1 client of keep-alive connections to one server, for many small requests.
 //!
-//! A request that finds every connection busy waits for one; how long that took is the caller's to measure. No
+//! Connections are opened until there are as many as were asked for, and then used in turn, as those of many clients
+//! are. A request that finds every connection busy waits for one; how long that took is the caller's to measure. No
 //! retries are made here beyond a connection that the server had closed before the request was written.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -13,7 +16,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::header::{HOST, HeaderValue, RETRY_AFTER};
-use hyper::{Request, Response, Uri};
+use hyper::{Method, Request, Response, Uri};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
@@ -24,7 +27,10 @@ pub struct Client {
     host: HeaderValue,
     timeout: Duration,
     permits: Semaphore,
-    idle: Mutex<Vec<SendRequest<Full<Bytes>>>>,
+    connections: usize,
+    open: Arc<AtomicUsize>,
+    /// The one that was used longest ago comes first.
+    idle: Mutex<VecDeque<SendRequest<Full<Bytes>>>>,
 }
 
 /// An answer.
@@ -86,7 +92,9 @@ impl Client {
             host: HeaderValue::from_str(&format!("{host}:{port}"))?,
             timeout,
             permits: Semaphore::new(connections),
-            idle: Mutex::new(Vec::with_capacity(connections)),
+            connections,
+            open: Arc::new(AtomicUsize::new(0)),
+            idle: Mutex::new(VecDeque::with_capacity(connections)),
         })
     }
 
@@ -100,8 +108,22 @@ impl Client {
         headers: &[(&'static str, String)],
         body: impl FnOnce() -> Vec<u8>,
     ) -> Result<Answer, NoAnswer> {
+        self.send(&Method::POST, target, headers, body).await
+    }
+
+    /// Sends, when a connection is free; `body` is made at that moment.
+    ///
+    /// # Errors
+    /// When there was no answer, with what is known of why.
+    pub async fn send(
+        &self,
+        method: &Method,
+        target: &str,
+        headers: &[(&'static str, String)],
+        body: impl FnOnce() -> Vec<u8>,
+    ) -> Result<Answer, NoAnswer> {
         let Ok(_permit) = self.permits.acquire().await else { return Err(NoAnswer::NotConnected) };
-        let request = self.request(target, headers, body());
+        let request = self.request(method, target, headers, body())?;
         match tokio::time::timeout(self.timeout, self.exchange(request)).await {
             Ok(answer) => answer,
             Err(_) => Err(NoAnswer::TimedOut),
@@ -110,20 +132,21 @@ impl Client {
 
     fn request(
         &self,
-        target: &'static str,
+        method: &Method,
+        target: &str,
         headers: &[(&'static str, String)],
         body: Vec<u8>,
-    ) -> Request<Full<Bytes>> {
+    ) -> Result<Request<Full<Bytes>>, NoAnswer> {
         let mut request = Request::new(Full::new(Bytes::from(body)));
-        *request.method_mut() = hyper::Method::POST;
-        *request.uri_mut() = Uri::from_static(target);
+        *request.method_mut() = method.clone();
+        *request.uri_mut() = target.parse().map_err(|_| NoAnswer::NotConnected)?;
         request.headers_mut().insert(HOST, self.host.clone());
         for (name, value) in headers {
             if let Ok(value) = HeaderValue::from_str(value) {
                 request.headers_mut().insert(*name, value);
             }
         }
-        request
+        Ok(request)
     }
 
     async fn exchange(&self, mut request: Request<Full<Bytes>>) -> Result<Answer, NoAnswer> {
@@ -152,9 +175,13 @@ impl Client {
         }
     }
 
+    /// A connection that is open; none where one more may be opened.
     fn take_idle(&self) -> Option<SendRequest<Full<Bytes>>> {
+        if self.open.load(Ordering::Relaxed) < self.connections {
+            return None;
+        }
         let mut idle = self.idle.lock().ok()?;
-        while let Some(connection) = idle.pop() {
+        while let Some(connection) = idle.pop_front() {
             if !connection.is_closed() {
                 return Some(connection);
             }
@@ -164,7 +191,7 @@ impl Client {
 
     fn give_back(&self, connection: SendRequest<Full<Bytes>>) {
         if let Ok(mut idle) = self.idle.lock() {
-            idle.push(connection);
+            idle.push_back(connection);
         }
     }
 
@@ -173,8 +200,13 @@ impl Client {
         stream.set_nodelay(true).map_err(|_| NoAnswer::NotConnected)?;
         let (sender, connection) =
             handshake(TokioIo::new(stream)).await.map_err(|_| NoAnswer::NotConnected)?;
+        self.open.fetch_add(1, Ordering::Relaxed);
+        let open = Arc::clone(&self.open);
         // Ends with the connection; its errors reach the request that is on it.
-        tokio::spawn(connection);
+        tokio::spawn(async move {
+            let _ = connection.await;
+            open.fetch_sub(1, Ordering::Relaxed);
+        });
         Ok(sender)
     }
 }

@@ -26,6 +26,11 @@ use record::{Ended, Report, record};
 const OUTSTANDING_MAX: u64 = 200_000;
 const BACKOFF_FIRST: Duration = Duration::from_millis(250);
 const BACKOFF_MAX: Duration = Duration::from_secs(4);
+/// The limit of open files is raised to this at once, where it must be raised.
+const OPEN_FILES_MAX: u64 = 1 << 16;
+/// Open files beside the connections.
+const OTHER_FILES: usize = 256;
+const NS_PER_MS: u64 = 1_000_000;
 /// The first sending waits this long for the run to be set up.
 const LEAD: Duration = Duration::from_millis(100);
 
@@ -86,6 +91,7 @@ async fn play_until(
     end: impl Future<Output = ()> + Send + 'static,
     expected: Option<u64>,
 ) -> anyhow::Result<Summary> {
+    allow_connections(settings.connections)?;
     let client = Client::new(&settings.ingest, settings.connections, settings.timeout).await?;
     let (started, started_ms) = now();
     let driver = Arc::new(Driver {
@@ -171,13 +177,15 @@ fn play(
                 settings.ingest
             );
         }
-        let slip = Instant::now().saturating_duration_since(due);
         if sending.begins_session {
-            end.sessions += 1;
-            let _ = reports.send(Report::Session(session_line(&sending)));
+            let begins_ms = sending.session_at_ns / NS_PER_MS;
+            for line in SessionLine::of(&sending.session, begins_ms) {
+                end.sessions += 1;
+                let _ = reports.send(Report::Session(line));
+            }
         }
         end.sendings += 1;
-        runtime.spawn(deliver(Arc::clone(driver), sending, due, slip, reports.clone()));
+        runtime.spawn(deliver(Arc::clone(driver), sending, due, reports.clone()));
     }
     end.fingerprint = schedule.fingerprint();
     let give_up = driver.started.elapsed() + settings.drain;
@@ -186,26 +194,10 @@ fn play(
     Ok(end)
 }
 
-fn session_line(sending: &Sending) -> SessionLine {
-    let session = &sending.session;
-    SessionLine {
-        number: session.number,
-        app: session.app.name().to_owned(),
-        weight: session.weight,
-        bot: session.bot,
-        beacons: session.beacons.len() as u64,
-        truth: session.truth.clone(),
-    }
-}
-
 /// Sends one beacon until it is answered, or the time for draining is over.
-async fn deliver(
-    driver: Arc<Driver>,
-    sending: Sending,
-    due: Instant,
-    slip: Duration,
-    reports: Sender<Report>,
-) {
+async fn deliver(driver: Arc<Driver>, sending: Sending, due: Instant, reports: Sender<Report>) {
+    // What the generator itself was late until here; waiting for a connection is the server's doing.
+    let slip = Instant::now().saturating_duration_since(due);
     let request = sending.request(driver.started_ms);
     let mut written = Instant::now();
     let mut first_try_ms = driver.elapsed_ms();
@@ -213,14 +205,15 @@ async fn deliver(
     let (fate, status) = loop {
         tries += 1;
         let body = || {
-            written = Instant::now();
             let written_ms = driver.elapsed_ms();
             if !may_be_taken {
                 first_try_ms = written_ms;
             }
-            request.body_at(driver.started_ms + written_ms as i64)
+            let body = request.body_at(driver.started_ms + written_ms as i64);
+            written = Instant::now();
+            body
         };
-        let result = driver.client.post(request.target, &request.headers, body).await;
+        let result = driver.client.send(&request.method, &request.target, &request.headers, body).await;
         let _ = reports.send(Report::Try(result));
         let verdict = judge(result);
         match verdict {
@@ -246,10 +239,12 @@ async fn deliver(
     let line = AnswerLine {
         session: sending.session.number,
         sequence: beacon.sequence,
+        format: beacon.format,
         fate,
         status,
         tries,
-        records_max: beacon.records_max,
+        records: beacon.records,
+        due_ms: sending.session_at_ns / NS_PER_MS + beacon.due_ms,
         first_try_ms,
         ended_ms: driver.elapsed_ms(),
     };
@@ -297,6 +292,21 @@ impl Driver {
 fn now() -> (Instant, i64) {
     let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     (Instant::now(), since_epoch.map_or(0, |since| since.as_millis() as i64))
+}
+
+/// Raises the limit of open files so that there is room for the connections.
+fn allow_connections(connections: usize) -> anyhow::Result<()> {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let needed = (connections + OTHER_FILES) as u64;
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).context("reading the limit of open files")?;
+    if soft >= needed {
+        return Ok(());
+    }
+    if hard < needed {
+        bail!("{connections} connections need {needed} open files, {hard} are allowed: raise `ulimit -Hn`");
+    }
+    setrlimit(Resource::RLIMIT_NOFILE, hard.min(OPEN_FILES_MAX).max(needed), hard)
+        .context("raising the limit of open files")
 }
 
 /// CPU time of this process so far.

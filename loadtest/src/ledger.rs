@@ -10,11 +10,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 
+use crate::scenario::{Format, Session, wire};
 use crate::schedule::Traffic;
 use crate::truth::Truth;
 
 /// Version of the lines' shape.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// One line.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -48,16 +49,55 @@ pub struct Run {
 pub struct SessionLine {
     /// Its number.
     pub number: u64,
+    /// Its place among the sessions that one gateway sends; those after the first have its number and its beacons.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub place: u64,
+    /// When its first beacon is due, ms after the run's beginning.
+    pub begins_ms: u64,
     /// App.
     pub app: String,
+    /// Release of the app.
+    pub release: String,
+    /// Environment, empty where it is not said.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub environment: String,
     /// How many sessions it stands for.
     pub weight: u32,
     /// Whether its user agent is a bot's.
     pub bot: bool,
+    /// What is added to the right time by its clock, ms.
+    #[serde(default, skip_serializing_if = "is_right")]
+    pub clock_error_ms: i64,
     /// Its beacons, those that are sent twice counted once.
     pub beacons: u64,
     /// What must be counted.
     pub truth: Truth,
+}
+
+impl SessionLine {
+    /// The lines of a session that begins, ms after the run, and of those that are sent with it.
+    pub fn of(session: &Session, begins_ms: u64) -> Vec<Self> {
+        let beacons = session.beacons.len() as u64;
+        let line = |session: &Session| Self {
+            number: session.number,
+            place: session.place,
+            begins_ms,
+            app: session.app.name().to_owned(),
+            release: session.release.to_owned(),
+            environment: session.environment.to_owned(),
+            weight: session.weight,
+            bot: session.device.bot,
+            clock_error_ms: session.clock_error_ms,
+            beacons,
+            truth: session.truth.clone(),
+        };
+        std::iter::once(session).chain(&session.others).map(line).collect()
+    }
+
+    /// Its id in a run that began at `run_ms`.
+    pub fn id(&self, run_ms: i64) -> String {
+        wire::session_id(run_ms, self.number, self.place)
+    }
 }
 
 /// What became of one sending of a beacon, after all its retries.
@@ -67,14 +107,18 @@ pub struct AnswerLine {
     pub session: u64,
     /// The beacon's number in its session.
     pub sequence: u64,
+    /// Its format.
+    pub format: Format,
     /// What is known of it.
     pub fate: Fate,
     /// Status of the last answer; `None` when the last try was not answered.
     pub status: Option<u16>,
     /// How often it was tried. A try that was not answered may have been taken all the same.
     pub tries: u32,
-    /// Records that one try becomes at most.
-    pub records_max: u32,
+    /// Records that one try becomes.
+    pub records: u64,
+    /// When its session meant to send it first, ms after the run's beginning.
+    pub due_ms: u64,
     /// When the first try was written that may have been taken, ms after the run's beginning.
     pub first_try_ms: u64,
     /// When the last answer came or was given up, ms after the run's beginning.
@@ -164,4 +208,12 @@ pub fn read(path: &Path, mut take: impl FnMut(Line)) -> anyhow::Result<(Run, Opt
     }
     let run = run.with_context(|| format!("ledger {} does not say its run", path.display()))?;
     Ok((run, end))
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+fn is_right(error_ms: &i64) -> bool {
+    *error_ms == 0
 }

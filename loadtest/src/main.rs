@@ -21,12 +21,14 @@ enum Command {
     /// Sends seeded traffic of the study app and writes a ledger of every answer and of what is true.
     ///
     /// Ends with 0 when every beacon was accepted, with 1 when one was refused or not answered.
+    #[command(after_help = run::EXAMPLES)]
     Run(run::Arguments),
     /// Compares a run's ledger with what ClickHouse holds, and waits until it is there.
     ///
     /// A database that holds nothing but this run is assumed; with --since only windows from that time on are
     /// looked at, and the run must still be the only one in them. Ends with 0 when everything is equal, with 1
     /// when anything differs.
+    #[command(after_help = verify::EXAMPLES)]
     Verify(verify::Arguments),
     /// Kills, stops and restarts real processes under load, and compares what was counted with the ledger.
     ///

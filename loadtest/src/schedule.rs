@@ -1,8 +1,8 @@
 //! What is sent when, decided before anything is answered: an open loop.
 //!
-//! Arrivals come at the intended rate, evenly or as a Poisson process. At each arrival the earliest beacon that
-//! is due is sent; when none is, a new session begins. After the last arrival no session begins, and what is
-//! still due is sent in its time.
+//! Arrivals come at the rate of their moment ([`Arrivals`]). At each arrival the earliest beacon that is due is sent,
+//! and with it those that its session sends at the same instant; when none is, a new session begins. After the last
+//! arrival no session begins, and what is still due is sent in its time.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -14,6 +14,10 @@ use xxhash_rust::xxh3::Xxh3;
 use crate::sample::Sampler;
 use crate::scenario::{Profile, Session, play, wire};
 
+mod arrivals;
+
+pub use arrivals::Arrivals;
+
 const NS_PER_MS: u64 = 1_000_000;
 const NS_PER_S: f64 = 1e9;
 /// Stream of draws for the arrivals; sessions have the streams from 0.
@@ -21,22 +25,12 @@ const ARRIVALS_STREAM: u64 = u64::MAX;
 /// The run's beginning in the fingerprint, which must not depend on the time.
 const FINGERPRINT_RUN_MS: i64 = 1_800_000_000_000;
 
-/// How arrivals follow each other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Arrivals {
-    /// Evenly.
-    Constant,
-    /// Independently of each other, as those of many users.
-    Poisson,
-}
-
 /// What traffic is played.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Traffic {
-    /// Beacons a second.
+    /// Beacons a second, where arrivals do not change it.
     pub rate: f64,
-    /// How long sessions begin.
+    /// How long sessions begin. In the middle of it a new release comes out.
     pub seconds: u64,
     /// Seed of everything that is drawn.
     pub seed: u64,
@@ -67,7 +61,7 @@ impl Sending {
     /// The request in a run that began at `run_ms`.
     pub fn request(&self, run_ms: i64) -> wire::Request {
         let session_ms = run_ms + (self.session_at_ns / NS_PER_MS) as i64;
-        wire::request(&self.session, &self.session.beacons[self.beacon], run_ms, session_ms)
+        wire::request(&self.session, &self.session.beacons[self.beacon], run_ms, session_ms, self.repeat)
     }
 }
 
@@ -78,6 +72,9 @@ pub struct Schedule {
     arrivals: u64,
     arrivals_max: u64,
     arrival_ns: f64,
+    /// What its session sends at the same instant as the last sending: number and time when it was due.
+    burst: Option<(u64, u64)>,
+    last_ns: u64,
     sessions: u64,
     /// What is due: time and order of planning.
     due: BinaryHeap<Reverse<(u64, u64)>>,
@@ -98,8 +95,10 @@ impl Schedule {
         Self {
             gaps: Sampler::new(traffic.seed, ARRIVALS_STREAM),
             arrivals: 0,
-            arrivals_max: (traffic.rate * traffic.seconds as f64).round() as u64,
+            arrivals_max: traffic.arrivals.count(traffic.rate, traffic.seconds),
             arrival_ns: 0.0,
+            burst: None,
+            last_ns: 0,
             sessions: 0,
             due: BinaryHeap::new(),
             planned: BTreeMap::new(),
@@ -128,30 +127,34 @@ impl Schedule {
         if self.arrivals == self.arrivals_max {
             let Reverse((due_ns, plan)) = self.due.pop()?;
             let mut sending = self.planned.remove(&plan)?;
-            sending.at_ns = due_ns.max(self.arrival_ns as u64);
+            sending.at_ns = due_ns.max(self.last_ns).max(self.arrival_ns as u64);
             return Some(sending);
         }
         self.arrivals += 1;
         let at_ns = self.arrival_ns as u64;
-        self.arrival_ns += NS_PER_S
-            * match self.traffic.arrivals {
-                Arrivals::Constant => 1.0 / self.traffic.rate,
-                Arrivals::Poisson => self.gaps.exponential_gap(self.traffic.rate),
-            };
+        let (second, seconds) = (self.arrival_ns / NS_PER_S, self.traffic.seconds as f64);
+        let Traffic { rate, arrivals, .. } = self.traffic;
+        self.arrival_ns += NS_PER_S * arrivals.gap_s(&mut self.gaps, rate, second, seconds);
         if let Some(Reverse((due_ns, plan))) = self.due.peek().copied()
             && due_ns <= at_ns
             && let Some(mut sending) = self.planned.remove(&plan)
         {
             self.due.pop();
-            sending.at_ns = at_ns;
+            let instant = (sending.session.number, due_ns);
+            // What is sent at one instant takes as many arrivals, so the rate stays what it is.
+            sending.at_ns = if self.burst == Some(instant) { self.last_ns } else { at_ns };
+            self.burst = Some(instant);
             return Some(sending);
         }
         Some(self.begin_session(at_ns))
     }
 
     fn begin_session(&mut self, at_ns: u64) -> Sending {
-        let session = Arc::new(play(self.traffic.seed, self.sessions, self.traffic.profile));
+        let Traffic { seed, seconds, profile, .. } = self.traffic;
+        let release_is_out = 2 * at_ns > seconds * NS_PER_MS * 1_000;
+        let session = Arc::new(play(seed, self.sessions, profile, release_is_out));
         self.sessions += 1;
+        self.burst = Some((session.number, at_ns));
         // The beacon that is due first begins the session, which need not be the first in its sequence.
         let first = (0..session.beacons.len()).min_by_key(|at| session.beacons[*at].due_ms).unwrap_or(0);
         for (place, beacon) in session.beacons.iter().enumerate() {
@@ -186,80 +189,11 @@ impl Iterator for Schedule {
 
     fn next(&mut self) -> Option<Sending> {
         let sending = self.next_sending()?;
-        let request = sending.request(FINGERPRINT_RUN_MS);
-        self.hash.update(request.target.as_bytes());
-        self.hash.update(&request.body_at(FINGERPRINT_RUN_MS));
+        self.last_ns = sending.at_ns;
+        sending.request(FINGERPRINT_RUN_MS).add_to(&mut self.hash, FINGERPRINT_RUN_MS);
         Some(sending)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn traffic(seed: u64) -> Traffic {
-        Traffic { rate: 200.0, seconds: 20, seed, profile: Profile::Mixed, arrivals: Arrivals::Constant }
-    }
-
-    fn fingerprint(traffic: Traffic) -> String {
-        let mut schedule = Schedule::new(traffic);
-        assert!(schedule.by_ref().count() > 0);
-        schedule.fingerprint()
-    }
-
-    #[test]
-    fn the_same_seed_gives_the_same_bytes() {
-        assert_eq!(fingerprint(traffic(1)), fingerprint(traffic(1)));
-        assert_ne!(fingerprint(traffic(1)), fingerprint(traffic(2)));
-        let poisson = Traffic { arrivals: Arrivals::Poisson, ..traffic(1) };
-        assert_eq!(fingerprint(poisson.clone()), fingerprint(poisson));
-    }
-
-    #[test]
-    fn arrivals_keep_the_rate_and_every_beacon_is_sent_once_or_twice() {
-        let sendings: Vec<Sending> = Schedule::new(traffic(3)).collect();
-        let within = sendings.iter().filter(|sending| sending.at_ns < 20_000_000_000).count();
-        assert_eq!(within, 200 * 20);
-        assert!(sendings.is_sorted_by_key(|sending| sending.at_ns));
-        let sessions: std::collections::BTreeMap<u64, &Arc<Session>> =
-            sendings.iter().map(|sending| (sending.session.number, &sending.session)).collect();
-        let planned: usize = sessions
-            .values()
-            .map(|session| {
-                let repeats = session.beacons.iter().filter(|beacon| beacon.repeat_due_ms.is_some());
-                session.beacons.len() + repeats.count()
-            })
-            .sum();
-        assert_eq!(sendings.len(), planned);
-        assert_eq!(sendings.iter().filter(|sending| sending.begins_session).count(), sessions.len());
-    }
-
-    #[test]
-    fn sessions_that_have_begun_come_to_their_end() {
-        let mut schedule = Schedule::new(Traffic { seconds: 3_600, ..traffic(4) });
-        let mut sendings: Vec<Sending> = schedule.by_ref().take(500).collect();
-        let begun = sendings.iter().filter(|sending| sending.begins_session).count();
-        schedule.end_arrivals();
-        sendings.extend(schedule);
-        assert_eq!(sendings.iter().filter(|sending| sending.begins_session).count(), begun);
-        let planned: usize = sendings
-            .iter()
-            .filter(|sending| sending.begins_session)
-            .map(|sending| {
-                let beacons = &sending.session.beacons;
-                beacons.len() + beacons.iter().filter(|beacon| beacon.repeat_due_ms.is_some()).count()
-            })
-            .sum();
-        assert_eq!(sendings.len(), planned);
-    }
-
-    #[test]
-    fn a_poisson_process_has_the_rate_on_average() {
-        let poisson = Traffic { arrivals: Arrivals::Poisson, seconds: 60, ..traffic(3) };
-        let mut schedule = Schedule::new(poisson);
-        let arrivals = schedule.arrivals_max() as usize;
-        let last_ns = schedule.by_ref().take(arrivals).map(|sending| sending.at_ns).max().unwrap();
-        let rate = arrivals as f64 / (last_ns as f64 / NS_PER_S);
-        assert!((190.0..210.0).contains(&rate), "{rate}");
-    }
-}
+mod tests;

@@ -9,6 +9,9 @@ use serde::Serialize;
 
 /// Above this the schedule was not kept: the numbers then say more about the generator than about the server.
 pub const SLIP_P99_MS_MAX: f64 = 50.0;
+/// What is said instead of numbers that are the generator's.
+pub const GENERATOR_WAS_THE_BOTTLENECK: &str = "the generator did not keep its own schedule, so its latencies are not \
+     the server's: give it more CPU, a lower rate, or fewer neighbours";
 const HIGHEST_US: u64 = 600_000_000;
 
 /// What a run has measured, while it goes on.
@@ -165,7 +168,21 @@ impl Summary {
         self.sendings > 0 && self.accepted == self.sendings
     }
 
-    /// The table for people.
+    /// The result for machines; where the generator was the bottleneck it says so in place of latencies.
+    ///
+    /// # Errors
+    /// When a number cannot be written as JSON.
+    pub fn json(&self) -> serde_json::Result<serde_json::Value> {
+        let mut json = serde_json::to_value(self)?;
+        if self.generator_was_the_bottleneck {
+            json["latency_ms"] = serde_json::Value::Null;
+            json["service_ms"] = serde_json::Value::Null;
+            json["invalid"] = GENERATOR_WAS_THE_BOTTLENECK.into();
+        }
+        Ok(json)
+    }
+
+    /// The table for people; it has no latencies where the generator was the bottleneck.
     pub fn table(&self) -> Table {
         let mut table = Table::new();
         table.load_style(presets::UTF8_FULL_CONDENSED);
@@ -187,8 +204,10 @@ impl Summary {
             row("tries without answer", list(self.no_answers.iter()));
         }
         row("retries", self.retries.to_string());
-        row("latency from intended sending", quantiles(&self.latency_ms));
-        row("service time", quantiles(&self.service_ms));
+        if !self.generator_was_the_bottleneck {
+            row("latency from intended sending", quantiles(&self.latency_ms));
+            row("service time", quantiles(&self.service_ms));
+        }
         row("own slip", quantiles(&self.slip_ms));
         row("own CPU", format!("{:.2} cores", self.cpu_cores));
         row("fingerprint", self.fingerprint.clone());
@@ -203,4 +222,31 @@ fn list<K: std::fmt::Display, V: std::fmt::Display>(pairs: impl Iterator<Item = 
 fn quantiles(quantiles: &Quantiles) -> String {
     let Quantiles { p50, p90, p99, p999, max } = quantiles;
     format!("p50 {p50:.1}  p90 {p90:.1}  p99 {p99:.1}  p99.9 {p999:.1}  max {max:.1} ms")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn summary(slip_ms: u64) -> Summary {
+        let mut measured = Measured::new().unwrap();
+        measured.accepted = 1;
+        measured.latency.record(7_777_000).unwrap();
+        measured.service.record(7_777_000).unwrap();
+        measured.slip.record(slip_ms * 1_000).unwrap();
+        Summary::new(measured, String::new(), 1.0, 1, Duration::from_secs(1), Duration::ZERO)
+    }
+
+    #[test]
+    fn a_generator_that_was_too_slow_gives_no_latencies() {
+        // The histogram rounds up, so what lies just below is as close as can be told.
+        let kept = summary(SLIP_P99_MS_MAX as u64 - 1);
+        assert!(kept.table().to_string().contains("777"), "{}", kept.table());
+        assert_eq!(kept.json().unwrap()["latency_ms"]["max"].as_f64().unwrap().round(), 7_778.0);
+        let late = summary(SLIP_P99_MS_MAX as u64 + 1);
+        assert!(!late.table().to_string().contains("777"), "{}", late.table());
+        let json = late.json().unwrap();
+        assert!(json["latency_ms"].is_null() && json["service_ms"].is_null(), "{json}");
+        assert_eq!(json["invalid"], GENERATOR_WAS_THE_BOTTLENECK);
+    }
 }

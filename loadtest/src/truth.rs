@@ -4,6 +4,7 @@
 //! from which wait on an abandoned attempt is valid (`patience`), and which step a timeout was at.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use schema::value::Value;
 use serde::{Deserialize, Serialize};
@@ -52,6 +53,9 @@ pub struct Attempt {
     /// One event is the whole attempt.
     #[serde(default, skip_serializing_if = "is_false")]
     pub single_event: bool,
+    /// When it began, ms after the session's first beacon was due; `None` where it is placed at its receipt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_ms: Option<i64>,
     /// How it ended.
     pub outcome: Outcome,
     /// Why it was no success; empty for a success, and for a timeout, whose reason the definition's steps say.
@@ -73,9 +77,21 @@ pub struct Attempt {
 pub struct Truth {
     /// Attempts.
     pub attempts: Vec<Attempt>,
+    /// Records that its beacons become.
+    #[serde(default)]
+    pub records: u64,
+    /// Events that must be kept, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub events: BTreeMap<Cow<'static, str>, u64>,
+    /// Events that must be left out, by reason: what a format tells twice.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub left_out: BTreeMap<Cow<'static, str>, u64>,
     /// Events older than the retention of late data.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub too_old: u64,
+    /// Events whose time must be corrected, since the client's clock was wrong.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub corrected: u64,
 }
 
 fn is_false(flag: &bool) -> bool {

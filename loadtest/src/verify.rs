@@ -10,15 +10,18 @@ use std::time::Duration;
 use anyhow::bail;
 use tokio::time::Instant;
 
+mod attribute;
 pub mod clickhouse;
 pub mod compare;
 pub mod expect;
+pub mod found;
 pub mod quantile;
 pub mod report;
 
 use clickhouse::ClickHouse;
-use compare::{Found, compare};
-use expect::Expected;
+use compare::compare;
+use expect::{Expected, Ledger};
+use found::Found;
 use report::Report;
 
 const POLL_EVERY: Duration = Duration::from_secs(2);
@@ -50,15 +53,19 @@ pub struct Settings {
 pub async fn verify(settings: &Settings) -> anyhow::Result<Report> {
     let clickhouse = ClickHouse::new(&settings.clickhouse, &settings.user, &settings.password)?;
     let set = clickhouse.active_definitions().await?;
-    let expected = read_ledger(&settings.ledger, &set)?;
+    let expected = read_ledger(&settings.ledger, &set, settings.since_s)?;
     let begun = Instant::now();
     let mut next_line = LINE_EVERY;
     loop {
-        let found = Found::read(&clickhouse, settings.since_s).await?;
-        let comparison = compare(&expected, &found);
+        let found = Found::read(&clickhouse, settings.since_s, expected.past_until_s).await?;
+        let mut comparison = compare(&expected, &found);
         let final_ms = expected.settled_ms(&set) + MARGIN_MS;
         let complete = found.log_time_ms.is_some_and(|log_time_ms| log_time_ms >= final_ms);
         if comparison.is_equal() || complete || begun.elapsed() >= settings.wait {
+            if !comparison.is_equal() {
+                let (ledger, run, _) = Ledger::read(&settings.ledger)?;
+                attribute::attribute(&mut comparison, &ledger, run.started_ms, &set);
+            }
             return Ok(Report::new(&expected, comparison, complete, begun.elapsed()));
         }
         if begun.elapsed() >= next_line {
@@ -72,12 +79,16 @@ pub async fn verify(settings: &Settings) -> anyhow::Result<Report> {
     }
 }
 
-/// What the ledger says must be there.
+/// What the ledger says must be there, in windows from `since_s` on.
 ///
 /// # Errors
 /// When it cannot be read, or the definitions are not those that were played for.
-pub fn read_ledger(path: &Path, set: &schema::definition::DefinitionSet) -> anyhow::Result<Expected> {
-    let expected = Expected::read(path, set)?;
+pub fn read_ledger(
+    path: &Path,
+    set: &schema::definition::DefinitionSet,
+    since_s: Option<u32>,
+) -> anyhow::Result<Expected> {
+    let expected = Expected::read(path, set, since_s)?;
     if expected.sessions == 0 {
         bail!("ledger {} has no session", path.display());
     }

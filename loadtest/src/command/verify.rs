@@ -6,6 +6,18 @@ use std::time::Duration;
 
 use super::Format;
 
+/// Examples of the help.
+pub(crate) const EXAMPLES: &str = "\
+Examples:
+  Against the local stack, waiting until everything has settled:
+    loadtest verify --ledger run.jsonl --clickhouse http://127.0.0.1:8123
+
+  A second run into the same database, from its beginning on:
+    loadtest verify --ledger second.jsonl --clickhouse http://127.0.0.1:8123 --since 2026-11-23T06:00:00Z
+
+  What differs, with the sessions and beacons that it may come from:
+    loadtest verify --ledger run.jsonl --clickhouse http://127.0.0.1:8123 --format json | jq '.checks[] | select(.equal | not)'";
+
 /// Which ledger is compared with which ClickHouse.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {

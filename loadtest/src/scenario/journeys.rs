@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use schema::value::Value;
 
 use super::timeline::Timeline;
-use super::{HEARD_WITHIN_MS, TIMEOUT_MS, signals};
+use super::{TIMEOUT_MS, signals};
 use crate::sample::whole_ms;
 use crate::truth::{Attempt, Outcome};
 
@@ -106,7 +106,7 @@ pub(super) fn draw(timeline: &mut Timeline, last: bool) -> (Journey, Play) {
     } else {
         timeline.sampler.weighted(&JOURNEYS)
     };
-    let last = if last { 1 } else { 0 };
+    let (last, leaving) = (u32::from(last), u32::from(timeline.voice.tells_leaving()));
     let play = timeline.sampler.weighted(&[
         (800, Play::Success),
         (50, Play::Failure),
@@ -117,7 +117,7 @@ pub(super) fn draw(timeline: &mut Timeline, last: bool) -> (Journey, Play) {
         (10, Play::SuccessThenFailure),
         (20, Play::Timeout),
         (10, Play::TooLate),
-        (60 * last, Play::Abandon),
+        (60 * last * leaving, Play::Abandon),
         (40 * last, Play::Silence),
     ]);
     (journey, play)
@@ -177,7 +177,7 @@ pub(super) fn attempt(timeline: &mut Timeline, journey: Journey, play: Play, num
         }
         Play::Abandon => running.abandon(timeline),
         Play::Silence => {
-            if timeline.sampler.chance(300) {
+            if timeline.voice.tells_leaving() && timeline.sampler.chance(300) {
                 timeline.wait_between(50, 4_000);
                 timeline.leave();
                 timeline.wait_between(50, 4_000);
@@ -192,7 +192,7 @@ pub(super) fn attempt(timeline: &mut Timeline, journey: Journey, play: Play, num
 impl Running {
     fn start(timeline: &mut Timeline, journey: Journey, number: u64) -> Self {
         let style = match journey.matched {
-            Some(matched) if !timeline.is_faro && timeline.sampler.chance(400) => Style::Plain(matched),
+            Some(matched) if timeline.sampler.chance(400) => Style::Plain(matched),
             Some(_) | None => {
                 Style::Declared { attempt: timeline.sampler.chance(400).then(|| format!("a{number}")) }
             }
@@ -261,7 +261,7 @@ impl Running {
     /// times of the events.
     fn succeed(&mut self, timeline: &mut Timeline) {
         let room_ms = LATENCY_MAX_MS.saturating_sub(timeline.now_ms - self.started_ms);
-        let took = timeline.sampler.duration(self.journey.median_ms, room_ms.max(1_000));
+        let took = timeline.duration(self.journey.median_ms, room_ms.max(1_000));
         let steps = self.steps_before_end();
         let share_ms = took.units() / (steps.len() as u64 + 1);
         for step in steps {
@@ -343,7 +343,7 @@ impl Running {
 
     fn pass_deadline(&mut self, timeline: &mut Timeline) {
         timeline.now_ms = self.started_ms + TIMEOUT_MS;
-        timeline.wait_between(50, HEARD_WITHIN_MS);
+        timeline.wait_between(50, timeline.heard_within_ms);
         self.end(timeline, Outcome::Timeout, "", None, None);
     }
 
@@ -362,6 +362,7 @@ impl Running {
         timeline.truth.attempts.push(Attempt {
             journey: Cow::Borrowed(self.journey.name),
             single_event: false,
+            at_ms: Some(self.started_ms as i64),
             outcome,
             reason: reason.into(),
             latency,

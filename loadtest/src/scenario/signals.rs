@@ -3,7 +3,8 @@
 
 use schema::value::{SCALE, Value};
 
-use super::timeline::Timeline;
+use super::Attribute;
+use super::timeline::{Timeline, Voice};
 use crate::sample::scaled;
 use crate::truth::Outcome;
 
@@ -46,13 +47,25 @@ pub(super) fn page_load(timeline: &mut Timeline) -> &'static str {
 
 /// A load of a given page in the browser.
 pub(super) fn page_load_of(timeline: &mut Timeline, route: &'static str) {
-    let load = timeline.sampler.duration(900, 20_000);
+    let load = timeline.duration(900, 20_000);
     timeline.measured(
         "browser.navigation",
         Some(load),
         vec![("route", route.into()), ("type", "navigate".into())],
     );
     timeline.single(standard::PAGE_LOAD, None, Some(load));
+    if timeline.voice == Voice::OtlpPage {
+        timeline.event("browser.page_view", vec![("route", route.into())]);
+        if timeline.sampler.chance(300) {
+            timeline.told_again(
+                "other_page_load_source",
+                "documentLoad",
+                Some(load),
+                vec![("route", route.into())],
+            );
+            timeline.told_again("resource_not_http_call", "resourceFetch", None, Vec::new());
+        }
+    }
 }
 
 /// The web vitals of a page; `id` makes the metrics' ids unique. Revisions repeat an id with a larger value.
@@ -63,6 +76,7 @@ pub(super) fn web_vitals(timeline: &mut Timeline, route: &'static str, id: u64) 
         }
         let revisions = if matches!(metric, "FCP" | "TTFB") { 1 } else { timeline.sampler.between(1, 3) };
         let mut value = first_value(timeline, metric);
+        let mut first_ms = None;
         for revision in 1..=revisions {
             let rating = rating(metric, value);
             timeline.measured(
@@ -75,8 +89,9 @@ pub(super) fn web_vitals(timeline: &mut Timeline, route: &'static str, id: u64) 
                     ("route", route.into()),
                 ],
             );
+            first_ms = first_ms.or(timeline.events.last().map(|event| event.at_ms));
             if revision == revisions {
-                timeline.single(journey, None, Some(value));
+                timeline.single_at(journey, None, Some(value), first_ms);
             } else {
                 value = scaled(value.scaled() + first_value(timeline, metric).scaled() / 2 + 1);
             }
@@ -87,10 +102,10 @@ pub(super) fn web_vitals(timeline: &mut Timeline, route: &'static str, id: u64) 
 fn first_value(timeline: &mut Timeline, metric: &str) -> Value {
     match metric {
         "CLS" => scaled(timeline.sampler.between(0, 3_000)),
-        "INP" => timeline.sampler.duration(120, 5_000),
-        "TTFB" => timeline.sampler.duration(300, 10_000),
-        "FCP" => timeline.sampler.duration(1_200, 20_000),
-        _ => timeline.sampler.duration(1_800, 20_000),
+        "INP" => timeline.duration(120, 5_000),
+        "TTFB" => timeline.duration(300, 10_000),
+        "FCP" => timeline.duration(1_200, 20_000),
+        _ => timeline.duration(1_800, 20_000),
     }
 }
 
@@ -113,8 +128,7 @@ fn rating(metric: &str, value: Value) -> &'static str {
 /// A call to the API that belongs to no attempt.
 pub(super) fn http_call(timeline: &mut Timeline) {
     let route = timeline.sampler.one_of(&API_ROUTES);
-    // To Faro's resource timing a status of 0 may also be an opaque answer.
-    let no_answer = u32::from(!timeline.is_faro);
+    let no_answer = u32::from(timeline.voice.tells_no_answer());
     let status =
         timeline.sampler.weighted(&[(90, 200), (4, 204), (2, 404), (2, 503), (1, 500), (no_answer, 0)]);
     http_call_with(timeline, route, status);
@@ -122,14 +136,22 @@ pub(super) fn http_call(timeline: &mut Timeline) {
 
 /// A call to the API with a given answer.
 pub(super) fn http_call_with(timeline: &mut Timeline, route: &'static str, status: u64) {
-    let took = timeline.sampler.duration(90, 10_000);
-    timeline.measured(
-        "http.client",
-        Some(took),
-        vec![("method", "GET".into()), ("route", route.into()), ("status", status.into())],
-    );
+    let took = timeline.duration(90, 10_000);
+    let attributes: Vec<(&'static str, Attribute)> =
+        vec![("method", "GET".into()), ("route", route.into()), ("status", status.into())];
+    let told_again = match timeline.voice {
+        Voice::Native | Voice::OtlpApp => None,
+        Voice::Faro => Some("faro.tracing.fetch"),
+        Voice::OtlpPage => Some("browser.resource_timing"),
+    };
+    timeline.measured("http.client", Some(took), attributes.clone());
     let failure = (status == 0 || status >= 500).then(|| format!("http {status} {route}"));
     timeline.single(standard::HTTP_CALLS, failure, Some(took));
+    if let Some(name) = told_again
+        && timeline.sampler.chance(300)
+    {
+        timeline.told_again("other_http_source", name, Some(took), attributes);
+    }
 }
 
 /// An exception that belongs to no attempt.
@@ -156,10 +178,11 @@ pub(super) fn whole_session(timeline: &mut Timeline) {
         .iter()
         .find(|attempt| attempt.journey == standard::EXCEPTIONS && attempt.outcome == Outcome::Failure)
         .map(|attempt| attempt.reason.to_string());
-    timeline.single(standard::ERROR_FREE, error, None);
+    let begun_ms = timeline.events.iter().map(|event| event.at_ms).min();
+    timeline.single_at(standard::ERROR_FREE, error, None, begun_ms);
     for (app, journeys) in standard::UNBROKEN {
         if app == timeline.app {
-            journeys.iter().for_each(|journey| timeline.single(journey, None, None));
+            journeys.iter().for_each(|journey| timeline.single_at(journey, None, None, begun_ms));
         }
     }
 }
@@ -171,7 +194,7 @@ pub(super) fn app_start(timeline: &mut Timeline) {
         (3, ("warm", "app-start-warm", 500)),
         (2, ("hot", "app-start-hot", 150)),
     ]);
-    let took = timeline.sampler.duration(median_ms, 20_000);
+    let took = timeline.duration(median_ms, 20_000);
     timeline.measured("app.start", Some(took), vec![("type", kind.into())]);
     timeline.single(journey, None, Some(took));
 }
@@ -184,7 +207,7 @@ pub(super) fn screen(timeline: &mut Timeline) {
 
 /// A given screen of a native app.
 pub(super) fn screen_of(timeline: &mut Timeline, name: &'static str) {
-    let took = timeline.sampler.duration(250, 10_000);
+    let took = timeline.duration(250, 10_000);
     timeline.measured("app.screen", Some(took), vec![("name", name.into())]);
     timeline.single(standard::SCREEN_LOAD, None, Some(took));
 }

@@ -1,11 +1,11 @@
-//! What was found in ClickHouse, and how it compares.
+//! How what was found compares with what must be there.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use super::clickhouse::ClickHouse;
-use super::expect::{Cell, Expected};
+use super::expect::{AppTotals, Cell, Expected};
+use super::found::{AuditRow, Found, JourneyRow, QualityRow};
 use super::quantile;
 use crate::truth::Outcome;
 
@@ -15,153 +15,12 @@ pub const LEVELS: [(f64, &str); 4] = [(0.5, "p50"), (0.75, "p75"), (0.95, "p95")
 /// Of a run with more uncertain sessions nothing can be said.
 const UNCERTAIN_PERCENT_MAX: u64 = 5;
 
-/// What ClickHouse holds.
-#[derive(Debug, Default)]
-pub struct Found {
-    journeys: BTreeMap<(String, String), JourneyRow>,
-    hours: BTreeMap<(String, String), Totals>,
-    view: BTreeMap<(String, String), Totals>,
-    steps: BTreeMap<(String, String, String), Totals>,
-    quality: QualityRow,
-    batches: BatchesRow,
-    audit: Vec<AuditRow>,
-    /// How far the slowest partition is; `None` before the first batch.
-    pub log_time_ms: Option<i64>,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-struct JourneyRow {
-    app: String,
-    journey: String,
-    attempts: u64,
-    valid: u64,
-    success: u64,
-    failure: u64,
-    timeout: u64,
-    interrupted: u64,
-    abandoned: u64,
-    cancelled: u64,
-    unknown: u64,
-    sessions: u64,
-    latency_sum: u64,
-    latency_count: u64,
-    quantiles: Vec<u64>,
-    reasons: BTreeMap<String, u64>,
-}
-
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
-struct Totals {
-    attempts: u64,
-    success: u64,
-}
-
-#[derive(Debug, Deserialize)]
-struct TotalsRow {
-    app: String,
-    journey: String,
-    #[serde(default)]
-    step: String,
-    #[serde(flatten)]
-    totals: Totals,
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct QualityRow {
-    bots: u64,
-    too_old: u64,
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct BatchesRow {
-    duplicates: u64,
-    undecodable: u64,
-    log_time_ms: Option<i64>,
-}
-
-#[derive(Debug, Deserialize)]
-struct AuditRow {
-    partition: i32,
-    problem: String,
-    detail: String,
-}
-
-impl Found {
-    /// Reads everything that is compared; windows from `since_s` on.
-    ///
-    /// # Errors
-    /// When ClickHouse cannot be read.
-    pub async fn read(clickhouse: &ClickHouse, since_s: Option<u32>) -> anyhow::Result<Self> {
-        let since = |column: &str, window_s: u32| match since_s {
-            Some(since_s) => format!("WHERE {column} >= {}", since_s / window_s * window_s),
-            None => String::new(),
-        };
-        let (minutes, hours, hour) =
-            (since("window_start", 60), since("window_start", 3600), since("hour", 3600));
-        let journeys: Vec<JourneyRow> = clickhouse
-            .rows(&format!(
-                "SELECT app, journey, sum(attempts) AS attempts, sum(valid) AS valid, sum(success) AS success, \
-                 sum(failure) AS failure, sum(timeout) AS timeout, sum(interrupted) AS interrupted, \
-                 sum(abandoned) AS abandoned, sum(cancelled) AS cancelled, sum(unknown) AS unknown, \
-                 sum(sessions) AS sessions, sum(latency_sum) AS latency_sum, \
-                 sumMap(reasons) AS reasons, \
-                 arraySum(mapValues(sumMap(latency))) AS latency_count, \
-                 if(empty(sumMap(latency)), [], arrayMap(value -> toUInt64(value), \
-                 quantilesExactWeightedArray(0.5, 0.75, 0.95, 0.99)(mapKeys(latency), mapValues(latency)))) AS quantiles \
-                 FROM (SELECT * FROM sli.journey_minutes {minutes}) GROUP BY app, journey"
-            ))
-            .await?;
-        let totals = |table: &str, filter: &str| {
-            format!(
-                "SELECT app, journey, sum(attempts) AS attempts, sum(success) AS success \
-                 FROM (SELECT app, journey, attempts, success FROM {table} {filter}) GROUP BY app, journey"
-            )
-        };
-        let hours: Vec<TotalsRow> = clickhouse.rows(&totals("sli.journey_hours", &hours)).await?;
-        let view: Vec<TotalsRow> = clickhouse.rows(&totals("sli.journeys", &minutes)).await?;
-        let steps: Vec<TotalsRow> = clickhouse
-            .rows(&format!(
-                "SELECT app, journey, step, sum(attempts) AS attempts, sum(success) AS success \
-                 FROM (SELECT app, journey, step, attempts, success FROM sli.journey_steps {minutes}) \
-                 GROUP BY app, journey, step"
-            ))
-            .await?;
-        let quality: Vec<QualityRow> = clickhouse
-            .rows(&format!("SELECT sum(bots) AS bots, sum(too_old) AS too_old FROM sli.quality {hour}"))
-            .await?;
-        let since_ms = since_s.map_or(0, |since_s| i64::from(since_s) * 1000);
-        let batches: Vec<BatchesRow> = clickhouse
-            .rows(&format!(
-                "SELECT sum(duplicates) AS duplicates, sum(undecodable) AS undecodable, \
-                 minOrNull(reached_ms) AS log_time_ms FROM \
-                 (SELECT sumIf(reasons['duplicate'], log_time_ms >= {since_ms}) AS duplicates, \
-                 sumIf(reasons['undecodable'], log_time_ms >= {since_ms}) AS undecodable, \
-                 max(log_time_ms) AS reached_ms FROM sli.batches GROUP BY topic, partition)"
-            ))
-            .await?;
-        let audit = clickhouse.rows("SELECT partition, problem, detail FROM sli.audit").await?;
-        let by_key = |rows: Vec<TotalsRow>| -> BTreeMap<(String, String), Totals> {
-            rows.into_iter().map(|row| ((row.app, row.journey), row.totals)).collect()
-        };
-        let batches = batches.into_iter().next().unwrap_or_default();
-        Ok(Self {
-            journeys: journeys.into_iter().map(|row| ((row.app.clone(), row.journey.clone()), row)).collect(),
-            hours: by_key(hours),
-            view: by_key(view),
-            steps: steps.into_iter().map(|row| ((row.app, row.journey, row.step), row.totals)).collect(),
-            quality: quality.into_iter().next().unwrap_or_default(),
-            log_time_ms: batches.log_time_ms,
-            batches,
-            audit,
-        })
-    }
-}
-
 /// One thing that was compared.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Check {
     /// App, empty for what is of the whole pipeline.
     pub app: String,
-    /// Journey.
+    /// Journey, empty for what is of the whole app.
     pub journey: String,
     /// What was counted.
     pub what: String,
@@ -171,12 +30,15 @@ pub struct Check {
     pub found: String,
     /// Whether that is right.
     pub equal: bool,
+    /// Which sessions and beacons a difference may come from: those that have what is counted, the oddest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub about: Vec<String>,
 }
 
 /// Everything that was compared.
 #[derive(Debug, Clone, Default)]
 pub struct Comparison {
-    /// In the order of apps and journeys, the whole pipeline last.
+    /// In the order of apps and journeys, then the apps, the whole pipeline last.
     pub checks: Vec<Check>,
 }
 
@@ -200,7 +62,7 @@ impl Comparison {
         equal: bool,
     ) {
         let (app, journey, what) = (app.to_owned(), journey.to_owned(), what.to_owned());
-        self.checks.push(Check { app, journey, what, expected, found, equal });
+        self.checks.push(Check { app, journey, what, expected, found, equal, about: Vec::new() });
     }
 
     /// A count that may lie in a range.
@@ -220,6 +82,17 @@ pub fn compare(expected: &Expected, found: &Found) -> Comparison {
         let row = found.journeys.get(key).unwrap_or(&no_row);
         compare_journey(&mut comparison, (&key.0, &key.1), cell, row);
         compare_elsewhere(&mut comparison, (&key.0, &key.1), cell, found);
+        compare_parts(&mut comparison, (&key.0, &key.1), cell, found);
+    }
+    let apps: BTreeSet<&String> = expected.apps.keys().chain(found.quality.keys()).collect();
+    let (no_totals, no_quality) = (AppTotals::default(), QualityRow::default());
+    for app in apps {
+        let totals = expected.apps.get(app).unwrap_or(&no_totals);
+        let quality = found.quality.get(app).unwrap_or(&no_quality);
+        compare_app(&mut comparison, app, totals, quality);
+        if expected.since_s.is_none() {
+            compare_seen(&mut comparison, app, totals, found);
+        }
     }
     compare_pipeline(&mut comparison, expected, found);
     comparison
@@ -238,6 +111,9 @@ fn compare_journey(comparison: &mut Comparison, key: (&str, &str), cell: &Cell, 
     comparison.count(key, "interrupted", (0, 0), row.interrupted);
     if let Some(sessions) = cell.sessions {
         comparison.count(key, "sessions", range(sessions), row.sessions);
+    }
+    if !cell.of_sessions {
+        comparison.count(key, "arrived late", range(cell.arrived_late), row.arrived_late);
     }
     let reasons: BTreeSet<&String> = cell.reasons.keys().chain(row.reasons.keys()).collect();
     for reason in reasons {
@@ -283,24 +159,73 @@ fn compare_elsewhere(comparison: &mut Comparison, key: (&str, &str), cell: &Cell
     }
 }
 
+/// The same by release, and by hour where what was offline belongs to hours before the run.
+fn compare_parts(comparison: &mut Comparison, key: (&str, &str), cell: &Cell, found: &Found) {
+    let range = |count: u64| (count, count + cell.uncertain);
+    let is_own = |app: &String, journey: &String| (app.as_str(), journey.as_str()) == key;
+    let found_releases = found.releases.keys().filter(|(app, journey, _)| is_own(app, journey));
+    let releases: BTreeSet<&String> =
+        cell.releases.keys().chain(found_releases.map(|(_, _, release)| release)).collect();
+    for release in releases {
+        let (attempts, sum) = cell.releases.get(release).copied().unwrap_or_default();
+        let row = found.releases.get(&(key.0.to_owned(), key.1.to_owned(), release.clone()));
+        let (found_attempts, found_sum) = row.copied().unwrap_or_default();
+        comparison.count(key, &format!("attempts of release {release:?}"), range(attempts), found_attempts);
+        if cell.uncertain == 0 {
+            comparison.count(key, &format!("sum of latencies of release {release:?}"), range(sum), found_sum);
+        }
+    }
+    let found_hours = found.past_hours.keys().filter(|(app, journey, _)| is_own(app, journey));
+    let hours: BTreeSet<u32> =
+        cell.past_hours.keys().copied().chain(found_hours.map(|(_, _, hour_s)| *hour_s)).collect();
+    for hour_s in hours {
+        let count = cell.past_hours.get(&hour_s).copied().unwrap_or(0);
+        let row = found.past_hours.get(&(key.0.to_owned(), key.1.to_owned(), hour_s));
+        let what = format!("attempts of the hour {hour_s}");
+        comparison.count(key, &what, range(count), row.copied().unwrap_or(0));
+    }
+}
+
+/// What `quality` shows of an app.
+fn compare_app(comparison: &mut Comparison, app: &str, totals: &AppTotals, quality: &QualityRow) {
+    let key = (app, "");
+    let records = |count: u64| (count, count + totals.records_uncertain);
+    let events = |count: u64| (count, count + totals.events_uncertain);
+    comparison.count(key, "records", records(totals.records), quality.beacons);
+    comparison.count(key, "events", events(totals.events), quality.events);
+    comparison.count(key, "records of bots", records(totals.bots), quality.bots);
+    comparison.count(
+        key,
+        "records of unlisted environments",
+        records(totals.environments),
+        quality.environments,
+    );
+    comparison.count(key, "events too old", events(totals.too_old), quality.too_old);
+    comparison.count(key, "events of wrong clocks", events(totals.corrected), quality.clock_corrected);
+    comparison.count(key, "late", events(0), quality.late);
+    for (reason, count) in &totals.left_out {
+        let found = quality.not_counted.get(reason).copied().unwrap_or(0);
+        comparison.count(key, &format!("left out as {reason}"), events(*count), found);
+    }
+}
+
+/// Every event that enters journeys, by name.
+fn compare_seen(comparison: &mut Comparison, app: &str, totals: &AppTotals, found: &Found) {
+    let found_events = found.seen.keys().filter(|(of_app, _)| of_app == app).map(|(_, event)| event);
+    let names: BTreeSet<&String> = totals.seen.keys().chain(found_events).collect();
+    for name in names {
+        let count = totals.seen.get(name).copied().unwrap_or(0);
+        let seen = found.seen.get(&(app.to_owned(), name.clone())).copied().unwrap_or(0);
+        let range = (count, count + totals.events_uncertain);
+        comparison.count((app, ""), &format!("events {name}"), range, seen);
+    }
+}
+
 fn compare_pipeline(comparison: &mut Comparison, expected: &Expected, found: &Found) {
     let key = ("", "");
     let uncertain_max = expected.sessions * UNCERTAIN_PERCENT_MAX / 100;
     comparison.count(key, "uncertain sessions", (0, uncertain_max), expected.sessions_uncertain);
-    let uncertain = expected.beacons_uncertain;
     comparison.count(key, "duplicates", expected.duplicates, found.batches.duplicates);
-    comparison.count(
-        key,
-        "beacons of bots",
-        (expected.bots.0, expected.bots.1 + uncertain),
-        found.quality.bots,
-    );
-    comparison.count(
-        key,
-        "events too old",
-        (expected.too_old, expected.too_old + uncertain),
-        found.quality.too_old,
-    );
     comparison.count(key, "undecodable records", (0, 0), found.batches.undecodable);
     comparison.count(key, "rows of the audit", (0, 0), found.audit.len() as u64);
     for AuditRow { partition, problem, detail } in found.audit.iter().take(10) {

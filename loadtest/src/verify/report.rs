@@ -56,7 +56,7 @@ impl Report {
         table.set_header(header);
         let colours = std::io::stdout().is_terminal();
         for checks in self.checks.chunk_by(|a, b| (&a.app, &a.journey) == (&b.app, &b.journey)) {
-            let Some(first) = checks.first().filter(|first| !first.app.is_empty()) else { continue };
+            let Some(first) = checks.first().filter(|first| !first.journey.is_empty()) else { continue };
             let mut row = vec![Cell::new(&first.app), Cell::new(&first.journey)];
             for what in
                 ["attempts", "valid", "success"].into_iter().chain(LEVELS.iter().map(|(_, name)| *name))
@@ -74,11 +74,14 @@ impl Report {
         table
     }
 
-    /// The checks that are not equal, one a line.
+    /// The checks that are not equal, one a line, each with the sessions that it may come from.
     pub fn differences(&self) -> impl Iterator<Item = String> {
         self.checks.iter().filter(|check| !check.equal).map(|check| {
-            let Check { app, journey, what, expected, found, .. } = check;
-            format!("{app} {journey} {what}: expected {expected}, found {found}").trim_start().to_owned()
+            let Check { app, journey, what, expected, found, about, .. } = check;
+            let of: Vec<&str> =
+                [app.as_str(), journey, what].into_iter().filter(|text| !text.is_empty()).collect();
+            let sessions: String = about.iter().map(|session| format!("\n    {session}")).collect();
+            format!("{}: expected {expected}, found {found}{sessions}", of.join(" "))
         })
     }
 

@@ -6,3 +6,4 @@
 mod hostile;
 mod run;
 mod server;
+mod stall;

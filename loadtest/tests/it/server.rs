@@ -26,7 +26,9 @@ pub(crate) type Decide = dyn Fn(u64, u64) -> Behaviour + Send + Sync;
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
     pub(crate) requests: u64,
-    /// Body without its time of sending → how often it was taken.
+    /// Connections that were opened.
+    pub(crate) connections: u64,
+    /// Target and body without its time of sending → how often it was taken.
     pub(crate) taken: BTreeMap<String, u64>,
     tries: BTreeMap<String, u64>,
 }
@@ -44,6 +46,7 @@ impl Server {
         let (shared, decide): (_, Arc<Decide>) = (Arc::clone(&seen), Arc::new(decide));
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
+                shared.lock().unwrap().connections += 1;
                 tokio::spawn(serve(stream, Arc::clone(&shared), Arc::clone(&decide)));
             }
         });
@@ -86,7 +89,12 @@ async fn serve(stream: TcpStream, seen: Arc<Mutex<Seen>>, decide: Arc<Decide>) {
     }
 }
 
+/// The target and the body of the next request.
 async fn read_request(stream: &mut BufReader<TcpStream>) -> Option<String> {
+    let mut first = String::new();
+    if stream.read_line(&mut first).await.ok()? == 0 {
+        return None;
+    }
     let mut length = 0;
     loop {
         let mut line = String::new();
@@ -103,7 +111,7 @@ async fn read_request(stream: &mut BufReader<TcpStream>) -> Option<String> {
     }
     let mut body = vec![0; length];
     stream.read_exact(&mut body).await.ok()?;
-    String::from_utf8(body).ok()
+    Some(first + &String::from_utf8_lossy(&body))
 }
 
 fn without_sent_at(body: &str) -> String {

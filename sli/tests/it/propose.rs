@@ -15,7 +15,7 @@ use crate::commands::{copy, said};
 const APPS: [&str; 3] = ["studyapp-web", "studyapp-ios", "studyapp-android"];
 const JOURNEYS: [&str; 3] = ["sign-in", "submit-answer", "watch-lecture"];
 /// Long enough for every kind of attempt to be there often.
-const TRAFFIC: [&str; 6] = ["--rate", "300", "--seconds", "40", "--seed", "11"];
+const TRAFFIC: [&str; 8] = ["--profile", "mixed", "--rate", "300", "--seconds", "40", "--seed", "11"];
 /// Until everything that was sent is counted, on a machine that does other things as well.
 const PATIENCE: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_secs(3);

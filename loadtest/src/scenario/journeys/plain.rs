@@ -91,7 +91,8 @@ impl Matched {
     }
 
     pub(super) fn fail_recoverably(&self, timeline: &mut Timeline) -> Cow<'static, str> {
-        let status = timeline.sampler.one_of(&[0, 500, 503]);
+        let told = if timeline.voice.tells_no_answer() { &[500, 503, 0][..] } else { &[500, 503] };
+        let status = timeline.sampler.one_of(told);
         signals::http_call_with(timeline, self.route, status);
         Cow::Owned(format!("http {status} {}", self.route))
     }

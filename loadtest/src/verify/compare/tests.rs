@@ -1,7 +1,12 @@
+use std::collections::BTreeMap;
+
+use super::super::found::{BatchesRow, Totals};
 use super::*;
 
 const APP: &str = "studyapp-web";
 const JOURNEY: &str = "watch-lecture";
+const RELEASE: &str = "2026.11.3";
+const HOUR_S: u32 = 1_795_392_000;
 
 fn key() -> (String, String) {
     (APP.to_owned(), JOURNEY.to_owned())
@@ -17,14 +22,27 @@ fn expected() -> Expected {
         latencies: BTreeMap::from([(100, 2), (200, 1)]),
         latency_sum: 4_000_000,
         steps: vec![("page".to_owned(), 8, 5)],
+        releases: BTreeMap::from([(RELEASE.to_owned(), (8, 4_000_000))]),
+        past_hours: BTreeMap::from([(HOUR_S, 2)]),
+        arrived_late: 2,
         ..Cell::default()
+    };
+    let totals = AppTotals {
+        records: 40,
+        events: 200,
+        bots: 2,
+        environments: 3,
+        too_old: 4,
+        corrected: 6,
+        seen: BTreeMap::from([("http.client".to_owned(), 90)]),
+        left_out: BTreeMap::from([("browser_retry".to_owned(), 1)]),
+        ..AppTotals::default()
     };
     Expected {
         cells: BTreeMap::from([(key(), cell)]),
+        apps: BTreeMap::from([(APP.to_owned(), totals)]),
         sessions: 100,
-        bots: (2, 2),
         duplicates: (5, 5),
-        too_old: 4,
         ..Expected::default()
     }
 }
@@ -43,6 +61,7 @@ fn found() -> Found {
         cancelled: 1,
         unknown: 1,
         sessions: 7,
+        arrived_late: 2,
         latency_sum: 4_000_000,
         latency_count: 3,
         quantiles: vec![100, 200, 200, 200],
@@ -50,6 +69,18 @@ fn found() -> Found {
         ..JourneyRow::default()
     };
     let totals = Totals { attempts: 8, success: 3 };
+    let quality = QualityRow {
+        beacons: 40,
+        events: 200,
+        bots: 2,
+        environments: 3,
+        too_old: 4,
+        clock_corrected: 6,
+        // What the engine itself did not count is not what a format tells twice.
+        not_counted: BTreeMap::from([("browser_retry".to_owned(), 1), ("without_start".to_owned(), 9)]),
+        ..QualityRow::default()
+    };
+    let (app, journey) = key();
     Found {
         journeys: BTreeMap::from([(key(), row)]),
         hours: BTreeMap::from([(key(), totals)]),
@@ -58,8 +89,11 @@ fn found() -> Found {
             (APP.to_owned(), JOURNEY.to_owned(), "page".to_owned()),
             Totals { attempts: 8, success: 5 },
         )]),
-        quality: QualityRow { bots: 2, too_old: 4 },
-        batches: BatchesRow { duplicates: 5, undecodable: 0, log_time_ms: Some(1) },
+        releases: BTreeMap::from([((app.clone(), journey.clone(), RELEASE.to_owned()), (8, 4_000_000))]),
+        past_hours: BTreeMap::from([((app.clone(), journey, HOUR_S), 2)]),
+        quality: BTreeMap::from([(app.clone(), quality)]),
+        seen: BTreeMap::from([((app, "http.client".to_owned()), 90)]),
+        batches: BatchesRow { duplicates: 5, ..BatchesRow::default() },
         audit: Vec::new(),
         log_time_ms: Some(1),
     }
@@ -79,13 +113,17 @@ fn row(found: &mut Found) -> &mut JourneyRow {
     found.journeys.get_mut(&key()).unwrap()
 }
 
+fn quality(found: &mut Found) -> &mut QualityRow {
+    found.quality.get_mut(APP).unwrap()
+}
+
 fn step(found: &mut Found) -> &mut Totals {
     found.steps.values_mut().next().unwrap()
 }
 
 #[test]
 fn every_count_that_is_off_by_one_is_a_difference() {
-    let counts: [(&str, Count); 27] = [
+    let counts: [(&str, Count); 41] = [
         ("attempts", |found| &mut row(found).attempts),
         ("valid", |found| &mut row(found).valid),
         ("success", |found| &mut row(found).success),
@@ -109,8 +147,31 @@ fn every_count_that_is_off_by_one_is_a_difference() {
         ("attempts at step page", |found| &mut step(found).attempts),
         ("reached step page", |found| &mut step(found).success),
         ("duplicates", |found| &mut found.batches.duplicates),
-        ("beacons of bots", |found| &mut found.quality.bots),
-        ("events too old", |found| &mut found.quality.too_old),
+        ("arrived late", |found| &mut row(found).arrived_late),
+        ("attempts of release \"2026.11.3\"", |found| &mut found.releases.values_mut().next().unwrap().0),
+        ("sum of latencies of release \"2026.11.3\"", |found| {
+            &mut found.releases.values_mut().next().unwrap().1
+        }),
+        ("attempts of release \"new\"", |found| {
+            let other = (APP.to_owned(), JOURNEY.to_owned(), "new".to_owned());
+            &mut found.releases.entry(other).or_default().0
+        }),
+        ("attempts of the hour 1795392000", |found| found.past_hours.values_mut().next().unwrap()),
+        ("attempts of the hour 7200", |found| {
+            found.past_hours.entry((APP.to_owned(), JOURNEY.to_owned(), 7_200)).or_default()
+        }),
+        ("records", |found| &mut quality(found).beacons),
+        ("events", |found| &mut quality(found).events),
+        ("records of bots", |found| &mut quality(found).bots),
+        ("records of unlisted environments", |found| &mut quality(found).environments),
+        ("events too old", |found| &mut quality(found).too_old),
+        ("events of wrong clocks", |found| &mut quality(found).clock_corrected),
+        ("late", |found| &mut quality(found).late),
+        ("left out as browser_retry", |found| quality(found).not_counted.get_mut("browser_retry").unwrap()),
+        ("events http.client", |found| found.seen.values_mut().next().unwrap()),
+        ("events nobody.sent", |found| {
+            found.seen.entry((APP.to_owned(), "nobody.sent".to_owned())).or_default()
+        }),
         ("undecodable records", |found| &mut found.batches.undecodable),
         ("attempts", |found| {
             let other = (APP.to_owned(), "nobody-played-it".to_owned());
