@@ -2,8 +2,8 @@
 //!
 //! [`scenario`] plays seeded sessions of the study app and says what an exact pipeline must count of them;
 //! [`drive`] sends their beacons by a schedule that no answer delays and writes every answer and every truth to a
-//! [`ledger`]; [`verify`] reads the ledger and compares it with what ClickHouse holds; [`faults`] does both while
-//! processes are killed, stopped and restarted; [`hostile`] attacks the server.
+//! [`ledger`]; [`verify`] reads the ledger and compares it with what ClickHouse holds; [`observe`] looks at the parts
+//! meanwhile; [`faults`] does both while processes are killed, stopped and restarted; [`hostile`] attacks the server.
 //!
 //! Nothing here is shared with what is checked beyond the types of `schema`: the truth comes from what a session
 //! was made to do, never from evaluating definitions against events.
@@ -13,6 +13,7 @@ pub mod drive;
 pub mod faults;
 pub mod hostile;
 pub mod ledger;
+pub mod observe;
 pub mod sample;
 pub mod scenario;
 pub mod schedule;
