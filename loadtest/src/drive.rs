@@ -19,6 +19,7 @@ use crate::schedule::{Schedule, Sending, Traffic};
 use crate::summary::Summary;
 
 mod record;
+pub mod seconds;
 
 use record::{Ended, Report, record};
 
@@ -147,7 +148,9 @@ async fn play_until(
     let end = played?;
     let elapsed = Instant::now().duration_since(driver.started);
     let cpu = own_cpu().saturating_sub(cpu_before);
-    Ok(Summary::new(measured, end.fingerprint, rate, end.sessions, elapsed, cpu))
+    let mut summary = Summary::new(measured, end.fingerprint, rate, end.sessions, elapsed, cpu);
+    summary.timeline.started_ms = driver.started_ms;
+    Ok(summary)
 }
 
 /// Hands every sending over in its time; the recorder ends when the last of them has. Runs on a thread of its
@@ -250,6 +253,7 @@ async fn deliver(driver: Arc<Driver>, sending: Sending, due: Instant, reports: S
     };
     let _ = reports.send(Report::Ended(Ended {
         line,
+        due_ns: sending.at_ns,
         latency: now.saturating_duration_since(due),
         service: now.saturating_duration_since(written),
         slip,

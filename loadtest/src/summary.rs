@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use comfy_table::{Table, presets};
 use hdrhistogram::Histogram;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+
+use crate::drive::seconds::{Seconds, Timeline};
 
 /// Above this the schedule was not kept: the numbers then say more about the generator than about the server.
 pub const SLIP_P99_MS_MAX: f64 = 50.0;
@@ -35,6 +37,8 @@ pub struct Measured {
     pub unanswered: u64,
     /// Tries beyond the first.
     pub retries: u64,
+    /// The same by the second in which a beacon was due.
+    pub seconds: Seconds,
 }
 
 impl Measured {
@@ -54,6 +58,7 @@ impl Measured {
             refused: 0,
             unanswered: 0,
             retries: 0,
+            seconds: Seconds::new()?,
         })
     }
 
@@ -69,7 +74,7 @@ impl Measured {
 }
 
 /// Quantiles of one duration, ms.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Quantiles {
     pub p50: f64,
@@ -130,6 +135,9 @@ pub struct Summary {
     pub cpu_cores: f64,
     /// Whether the schedule was not kept because of the generator.
     pub generator_was_the_bottleneck: bool,
+    /// The same over time, for reports rather than for a summary.
+    #[serde(skip)]
+    pub timeline: Timeline,
 }
 
 impl Summary {
@@ -157,6 +165,7 @@ impl Summary {
             service_ms: Quantiles::of(&measured.service),
             generator_was_the_bottleneck: slip_ms.p99 > SLIP_P99_MS_MAX,
             slip_ms,
+            timeline: measured.seconds.timeline(0, &measured.latency),
             answers: measured.answers,
             no_answers: measured.no_answers,
             cpu_cores: cpu.as_secs_f64() / elapsed.as_secs_f64().max(1e-9),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::Instant;
 
+use super::seconds::Outcome;
 use crate::client::{Answer, NoAnswer};
 use crate::ledger::{AnswerLine, End, Fate, Line, SessionLine, Writer};
 use crate::summary::Measured;
@@ -31,6 +32,8 @@ pub(super) enum Report {
 #[derive(Debug)]
 pub(super) struct Ended {
     pub(super) line: AnswerLine,
+    /// Intended time, ns after the run's beginning.
+    pub(super) due_ns: u64,
     pub(super) latency: Duration,
     pub(super) service: Duration,
     pub(super) slip: Duration,
@@ -71,6 +74,13 @@ pub(super) fn record(
 fn count(measured: &mut Measured, ended: &Ended) -> anyhow::Result<()> {
     measured.retries += u64::from(ended.line.tries - 1);
     measured.slip.saturating_record(micros(ended.slip));
+    measured.seconds.add(Outcome {
+        due_ns: ended.due_ns,
+        fate: ended.line.fate,
+        tries: ended.line.tries,
+        latency_us: micros(ended.latency),
+        slip_us: micros(ended.slip),
+    });
     match ended.line.fate {
         Fate::Accepted => {
             measured.accepted += 1;
