@@ -4,7 +4,10 @@ use clap::ValueEnum;
 
 pub(crate) mod faults;
 pub(crate) mod hostile;
+pub(crate) mod observe;
+pub(crate) mod report;
 pub(crate) mod run;
+pub(crate) mod soak;
 pub(crate) mod verify;
 
 /// How a result is printed.

@@ -3,7 +3,8 @@
 //! [`scenario`] plays seeded sessions of the study app and says what an exact pipeline must count of them;
 //! [`drive`] sends their beacons by a schedule that no answer delays and writes every answer and every truth to a
 //! [`ledger`]; [`verify`] reads the ledger and compares it with what ClickHouse holds; [`observe`] looks at the parts
-//! meanwhile; [`faults`] does both while processes are killed, stopped and restarted; [`hostile`] attacks the server.
+//! meanwhile, and [`report`] makes one page of it all; [`faults`] does both while processes are killed, stopped and
+//! restarted; [`hostile`] attacks the server; [`soak`] goes on for an hour.
 //!
 //! Nothing here is shared with what is checked beyond the types of `schema`: the truth comes from what a session
 //! was made to do, never from evaluating definitions against events.
@@ -14,9 +15,11 @@ pub mod faults;
 pub mod hostile;
 pub mod ledger;
 pub mod observe;
+pub mod report;
 pub mod sample;
 pub mod scenario;
 pub mod schedule;
+pub mod soak;
 pub mod summary;
 pub mod truth;
 pub mod verify;

@@ -5,10 +5,12 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use loadtest::drive::{self, Settings};
+use loadtest::observe::Observer;
 use loadtest::scenario::Profile;
 use loadtest::schedule::{Arrivals, Traffic};
 use loadtest::summary::GENERATOR_WAS_THE_BOTTLENECK;
 
+use super::observe::{Observing, Output};
 use super::{Format, rate};
 
 /// Examples of the help.
@@ -65,6 +67,10 @@ pub(crate) struct Arguments {
     /// How the summary is printed.
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
+    #[command(flatten)]
+    observing: Observing,
+    #[command(flatten)]
+    output: Output,
 }
 
 /// Sends it; ends with 1 unless every beacon was accepted.
@@ -78,8 +84,15 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         timeout: Duration::from_secs(arguments.timeout),
         drain: Duration::from_secs(arguments.drain),
     };
-    let path = settings.ledger.clone();
+    let (path, traffic) = (settings.ledger.clone(), settings.traffic.clone());
+    let output = arguments.output;
+    output.check()?;
+    let observer = match output.is_wanted() {
+        true => Some(Observer::start(arguments.observing.targets()?)?),
+        false => None,
+    };
     let summary = drive::run(settings).await?;
+    output.write_run(&traffic, &summary, observer).await?;
     match arguments.format {
         Format::Text => {
             println!("{}", summary.table());
