@@ -3,6 +3,7 @@
 //! What the pipeline makes of the traffic is tested where the whole stack is; here it is only the generator.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails where it stands")]
 
+mod browser;
 mod hostile;
 mod run;
 mod server;
