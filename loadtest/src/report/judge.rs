@@ -224,6 +224,12 @@ fn memory(settled: &Observation, part: &str) -> Claim {
     let (Some(trend), Some(whole)) = (Trend::of(&points), Trend::of(&whole)) else {
         return Claim::new(what, limit, "it was not seen long enough", None);
     };
+    if trend.seconds < GROWTH_SECONDS_MIN {
+        // The slope of a minute says nothing about an hour, and looks as if it did.
+        let mib = number(whole.mean / MIB);
+        let found = format!("{mib} MiB on average, over {:.0} s, too short for a verdict", trend.seconds);
+        return Claim::new(what, limit, found, None);
+    }
     let percent = 100.0 * trend.per_hour / whole.mean.max(1.0);
     let state = if remembers {
         format!(", {:+.1} MiB with the sessions that it remembers", whole.per_hour / MIB)
@@ -235,10 +241,6 @@ fn memory(settled: &Observation, part: &str) -> Claim {
         trend.per_hour / MIB,
         number(whole.mean / MIB)
     );
-    if trend.seconds < GROWTH_SECONDS_MIN {
-        let found = format!("{found}, over {:.0} s, too short for a verdict", trend.seconds);
-        return Claim::new(what, limit, found, None);
-    }
     let flat = percent < GROWTH_PERCENT_MAX || trend.per_hour < GROWTH_BYTES_MIN;
     Claim::new(what, limit, found, flat)
 }

@@ -5,11 +5,11 @@
 // FOLDER takes a screenshot of each look.
 
 import { createRequire } from 'node:module';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
 const [modules, executablePath, file, folder] = process.argv.slice(2);
-const { chromium } = createRequire(join(modules, 'package.json'))('playwright-core');
+const { chromium } = createRequire(resolve(modules, 'package.json'))('playwright-core');
 
 const LOOKS = [
   { name: 'desk', width: 1280, height: 900, colorScheme: 'light' },
