@@ -236,4 +236,4 @@ impl RunReport {
 }
 
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;

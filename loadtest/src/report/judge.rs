@@ -118,7 +118,7 @@ pub fn traffic(report: &RunReport) -> Vec<Claim> {
         Claim::new(
             "The generator kept its schedule",
             format!("99 % of beacons less than {SLIP_P99_MS_MAX} ms late"),
-            format!("99 % were less than {} ms late", number(sent.slip_ms.p99)),
+            format!("99 % were at most {} ms late", number(sent.slip_ms.p99)),
             !sent.generator_was_the_bottleneck,
         ),
     ];
@@ -180,7 +180,7 @@ fn freshness(all: &Observation, played_s: f64) -> Claim {
     } else {
         String::new()
     };
-    let found = format!("99 % of the time it was less than {} s behind{seldom}", number(p99_s));
+    let found = format!("99 % of the time it was at most {} s behind{seldom}", number(p99_s));
     Claim::new(what, limit, found, seldom.is_empty() && p99_s < FRESHNESS_P99_S_MAX)
 }
 

@@ -118,13 +118,13 @@ fn check(look: &Look, report: &RunReport) {
     assert!(height > 2_000 && colours > 50 && drawn > 0.03, "{name}: {:?}", look.picture);
 }
 
-/// A run against a server that answers 503 for a second, observed as a stack would be.
+/// A run against a server that stalls for a second, observed as a stack would be.
 async fn disturbed_run(folder: &Path) -> RunReport {
     let (from, until) = (Duration::from_secs(2), Duration::from_secs(3));
     let began = tokio::time::Instant::now();
-    let server = Server::start(move |_, _| match (from..until).contains(&began.elapsed()) {
-        true => Behaviour::Answer(503),
-        false => Behaviour::Answer(202),
+    let server = Server::start(move |_, _| match began.elapsed() {
+        now if (from..until).contains(&now) => Behaviour::TakeLate(until - now),
+        _ => Behaviour::Answer(202),
     })
     .await;
     let traffic =
@@ -145,8 +145,8 @@ async fn disturbed_run(folder: &Path) -> RunReport {
     })
     .await
     .unwrap();
-    assert!(summary.is_complete() && summary.retries > 0, "{summary:?}");
-    let mut report = RunReport::new("Run with a disturbance", &traffic, &summary);
+    assert!(summary.is_complete() && summary.latency_ms.max > 500.0, "{summary:?}");
+    let mut report = RunReport::new("Run with a stall", &traffic, &summary);
     report.samples = observer.finish().await.unwrap().samples;
     assert!(report.samples.len() >= 5, "{:?}", report.samples);
     // No stack is behind this server: what it would tell is made up.
@@ -158,7 +158,7 @@ async fn disturbed_run(folder: &Path) -> RunReport {
     report.marks = vec![FaultMark {
         at_ms: began_ms + from.as_millis() as i64,
         until_ms: began_ms + until.as_millis() as i64,
-        what: "the server refuses everything for now".into(),
+        what: "the server answers nothing".into(),
     }];
     report.claims = [judge::traffic(&report), judge::soak(&report)].concat();
     report
