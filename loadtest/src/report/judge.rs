@@ -27,8 +27,9 @@ pub const GROWTH_SECONDS_MIN: f64 = 1_200.0;
 /// Bytes that a process of the aggregator grows by for each byte of state that it tells of: tables that are at least half
 /// full, and an allocator. `cargo run --release -p aggregator --example memory` measures it.
 pub const BYTES_PER_STATE_BYTE: f64 = 1.5;
-/// Share of a run in which memory may still grow, caches fill and sessions come to their number.
-pub const WARM_UP_SHARE: f64 = 1.0 / 6.0;
+/// Share of a run in which memory may still grow: the heap of Kafka and the caches of ClickHouse take a quarter of an hour
+/// to fill, and sessions come to their number.
+pub const WARM_UP_SHARE: f64 = 1.0 / 3.0;
 
 const MIB: f64 = 1_048_576.0;
 
