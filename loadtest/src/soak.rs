@@ -67,7 +67,7 @@ pub enum Place {
         /// Where the truth is compared.
         clickhouse: Server,
         /// What is observed.
-        targets: Targets,
+        targets: Box<Targets>,
     },
 }
 
@@ -106,7 +106,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<Soaked> {
         Place::Existing { ingest, clickhouse, targets } => {
             let folder = tempfile::tempdir().context("making a folder for the ledger")?;
             let ledger = ledger.clone().unwrap_or_else(|| folder.path().join("ledger.jsonl"));
-            soak(&settings, ingest, clickhouse, targets.clone(), &ledger).await
+            soak(&settings, ingest, clickhouse, Targets::clone(targets), &ledger).await
         }
     }
 }

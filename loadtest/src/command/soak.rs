@@ -72,7 +72,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     output.check()?;
     let place = match (arguments.ingest, observing.clickhouse()) {
         (Some(ingest), Some(clickhouse)) => {
-            Place::Existing { ingest, clickhouse, targets: observing.targets()? }
+            Place::Existing { ingest, clickhouse, targets: Box::new(observing.targets()?) }
         }
         (Some(_) | None, _) => Place::Own(arguments.dir),
     };
