@@ -18,6 +18,8 @@ use crate::summary::SLIP_P99_MS_MAX;
 pub const FRESHNESS_P99_S_MAX: f64 = 15.0;
 /// Of all moments, those of which freshness must be known, percent.
 const FRESHNESS_KNOWN_PERCENT_MIN: f64 = 95.0;
+/// Seconds at both ends of a run together that may fall between two samples.
+const ENDS_S: f64 = 2.0;
 /// How much of its mean a part's memory may grow in an hour, percent.
 pub const GROWTH_PERCENT_MAX: f64 = 5.0;
 /// Less than this an hour is no growth, bytes: an allocator's steps in a small process.
@@ -169,7 +171,7 @@ pub fn soak(report: &RunReport) -> Vec<Claim> {
 
 fn freshness(all: &Observation, played_s: f64) -> Claim {
     let known = all.samples.iter().filter(|sample| sample.freshness_ms.is_some()).count();
-    let known_percent = 100.0 * known as f64 / played_s.max(1.0);
+    let known_percent = 100.0 * known as f64 / (played_s - ENDS_S).max(1.0);
     let what = "ClickHouse holds what was appended shortly before";
     let limit = format!("99 % of the time less than {FRESHNESS_P99_S_MAX} s behind");
     let Some(p99_ms) = all.freshness_ms(0.99) else {
