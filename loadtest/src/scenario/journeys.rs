@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use schema::value::Value;
 
-use super::timeline::Timeline;
+use super::timeline::{Timeline, Voice};
 use super::{TIMEOUT_MS, signals};
 use crate::sample::whole_ms;
 use crate::truth::{Attempt, Outcome};
@@ -192,7 +192,9 @@ pub(super) fn attempt(timeline: &mut Timeline, journey: Journey, play: Play, num
 impl Running {
     fn start(timeline: &mut Timeline, journey: Journey, number: u64) -> Self {
         let style = match journey.matched {
-            Some(matched) if timeline.sampler.chance(400) => Style::Plain(matched),
+            Some(matched) if timeline.voice != Voice::Faro && timeline.sampler.chance(400) => {
+                Style::Plain(matched)
+            }
             Some(_) | None => {
                 Style::Declared { attempt: timeline.sampler.chance(400).then(|| format!("a{number}")) }
             }

@@ -86,21 +86,21 @@ fn the_default_scenario_has_the_bytes_that_it_always_had() {
     let found: Vec<(Format, String)> =
         formats.iter().map(|(format, hash)| (*format, format!("{:016x}", hash.digest()))).collect();
     let expected = [
-        (Format::Native, "2a6e57c4486820f1"),
-        (Format::Faro, "5a17a0731775d6ff"),
-        (Format::OtlpLogsJson, "77bab22924e5ea78"),
-        (Format::OtlpLogsProtobuf, "9beb824892017243"),
-        (Format::OtlpTracesJson, "b1641b482af9aa94"),
-        (Format::OtlpTracesProtobuf, "965ebd81bb0c1c02"),
-        (Format::Boomerang, "1e44112744b7ee6f"),
-        (Format::BoomerangGet, "782d617feee6a702"),
-        (Format::WebVitals, "e68a2ef3f15d86a6"),
+        (Format::Native, "c5335c65ae2fe210"),
+        (Format::Faro, "3dac6b1691844c12"),
+        (Format::OtlpLogsJson, "a9b9d50dea7b355d"),
+        (Format::OtlpLogsProtobuf, "f919d6ea7e8eacde"),
+        (Format::OtlpTracesJson, "aeccac88f1cfa511"),
+        (Format::OtlpTracesProtobuf, "48cd8558012e1253"),
+        (Format::Boomerang, "5a07d4806ba3d877"),
+        (Format::BoomerangGet, "c1ec49471ae9a6c8"),
+        (Format::WebVitals, "d1aa1f3862788fe1"),
         (Format::NetworkErrors, "576486b08eb0052b"),
     ];
     let expected: Vec<(Format, String)> =
         expected.into_iter().map(|(format, hash)| (format, hash.to_owned())).collect();
     assert_eq!(found, expected);
-    assert_eq!(schedule.fingerprint(), "c428381c9656392c");
+    assert_eq!(schedule.fingerprint(), "cca820fa81531109");
 }
 
 #[test]
