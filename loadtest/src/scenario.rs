@@ -2,7 +2,7 @@
 //!
 //! A session is a pure function of the seed, its number and whether the newest release is out. Times are relative
 //! to the moment when its first beacon is due, so that the same session can be played at any time. Who the users
-//! are is [`population`]'s, what they do [`session`]'s, [`boomerang`]'s, [`gateway`]'s and [`reports`]', and
+//! are is `population`'s, what they do `session`'s, `boomerang`'s, `gateway`'s and `reports`', and
 //! [`wire`] turns a beacon into a request.
 
 use std::borrow::Cow;
