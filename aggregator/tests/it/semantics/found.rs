@@ -11,6 +11,8 @@ use super::table::Row;
 
 /// Between the lines of one cell of the table.
 const SEPARATOR: &str = "<br>";
+/// How the table names what is counted for a journey that nobody has defined.
+const NO_OBJECTIVE: &str = "none";
 
 /// The row of what was found; its name and text are those of the expected one.
 pub(super) fn row(expected: &Row, batches: &[Batch], case: &Case, definitions: &[(String, String)]) -> Row {
@@ -177,6 +179,7 @@ fn objectives(batches: &[Batch], told: &Told<'_>) -> String {
         let objectives = objectives.iter().map(|(name, [valid, bad, observed, observed_bad])| {
             let good = valid.saturating_sub(*bad);
             let seen = format!(" ({}/{observed} observed)", observed.saturating_sub(*observed_bad));
+            let name = if name.is_empty() { NO_OBJECTIVE } else { name };
             format!("{name} {good}/{valid}{}", if observed == valid { "" } else { &seen })
         });
         format!("{journey}: {}", objectives.collect::<Vec<_>>().join(", "))
