@@ -1,12 +1,13 @@
 //! Where the executables of this project are: built from the checkout when this program was built there,
 //! else beside this program.
 //!
-//! In a checkout the others are brought up to date by a nested `cargo build` of the same profile, so that
-//! nobody ever measures yesterday's `aggregator`.
+//! In a checkout those that are older than a source are brought up to date by a nested `cargo build` of the same profile,
+//! so that nobody ever measures yesterday's `aggregator`.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
+use std::time::SystemTime;
 
 use crate::error::StackError;
 use crate::launch::Launcher;
@@ -18,6 +19,10 @@ const OWN: &str = "deploy";
 /// Packages that are built whenever one of the services is needed: always the same, because Cargo builds a
 /// dependency again for every set of packages that asks other features of it.
 const BUILT_TOGETHER: [&str; 4] = ["aggregator", "deploy", "ingest", "loadtest"];
+/// Folders whose files end up in executables.
+const SOURCES: [&str; 6] = ["aggregator", "deploy", "ingest", "loadtest", "schema", "settings"];
+/// Folders in them whose files do not.
+const NOT_BUILT_IN: [&str; 4] = ["benches", "examples", "fuzz", "tests"];
 /// The kernel's name of the running program, right even when the file was replaced since.
 const RUNNING: &str = "/proc/self/exe";
 
@@ -74,12 +79,17 @@ impl Executables {
     pub fn get(&self, packages: &[&'static str], progress: Progress) -> Result<Vec<PathBuf>, StackError> {
         let dir = match self {
             Self::Checkout { root, target_dir, profile_dir } => {
+                let dir = target_dir.join(profile_dir);
                 let mut built = SERVICES_BUILT.lock().unwrap_or_else(PoisonError::into_inner);
                 if !*built {
-                    build(root, target_dir, profile_dir, &BUILT_TOGETHER, progress)?;
+                    // Tests of the whole workspace find them built, with its features: with those of the packages alone
+                    // Cargo would compile most dependencies a second time.
+                    if !BUILT_TOGETHER.iter().all(|name| is_up_to_date(&dir.join(name), root)) {
+                        build(root, target_dir, profile_dir, &BUILT_TOGETHER, progress)?;
+                    }
                     *built = true;
                 }
-                target_dir.join(profile_dir)
+                dir
             }
             Self::Beside(dir) => dir.clone(),
         };
@@ -117,9 +127,8 @@ impl Executables {
         let executable = match self {
             Self::Checkout { root, target_dir, profile_dir } => {
                 let executable = target_dir.join(profile_dir).join(OWN);
-                // A test of any package comes here, and most find what was built with them: asking Cargo would
-                // make them wait for every build that is under way.
-                if !is_newer_than_sources(&executable, &root.join(OWN).join("src")) {
+                // Asking Cargo would make a test wait for every build that is under way.
+                if !is_up_to_date(&executable, root) {
                     build(root, target_dir, profile_dir, &[OWN], progress)?;
                 }
                 executable
@@ -138,18 +147,31 @@ impl Executables {
     }
 }
 
-/// Whether `executable` was built after the last change of a file below `sources`.
-fn is_newer_than_sources(executable: &Path, sources: &Path) -> bool {
-    let modified = |path: &Path| std::fs::metadata(path).and_then(|metadata| metadata.modified());
-    let (Ok(built), Ok(entries)) = (modified(executable), std::fs::read_dir(sources)) else { return false };
-    entries.flatten().all(|entry| {
-        let path = entry.path();
-        if path.is_dir() {
-            is_newer_than_sources(executable, &path)
-        } else {
-            modified(&path).is_ok_and(|changed| changed <= built)
+/// Whether `executable` was built after the last change of anything that it is built from.
+fn is_up_to_date(executable: &Path, root: &Path) -> bool {
+    let Some(built) = modified(executable) else { return false };
+    let is_older = |path: PathBuf| modified(&path).is_some_and(|changed| changed <= built);
+    ["Cargo.lock", "Cargo.toml"].into_iter().all(|name| is_older(root.join(name)))
+        && SOURCES.into_iter().all(|name| sources(&root.join(name)).into_iter().all(is_older))
+}
+
+fn modified(path: &Path) -> Option<SystemTime> {
+    std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok()
+}
+
+/// The files below `folder` that executables are built from.
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let mut found = Vec::new();
+    for entry in entries.flatten() {
+        let is_left_out = NOT_BUILT_IN.iter().any(|name| entry.file_name() == *name);
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() && is_left_out => {}
+            Ok(kind) if kind.is_dir() => found.extend(sources(&entry.path())),
+            _ => found.push(entry.path()),
         }
-    })
+    }
+    found
 }
 
 fn build(
@@ -206,23 +228,32 @@ mod tests {
     #[test]
     fn an_executable_is_stale_when_a_source_changed_after_it() {
         let dir = tempfile::tempdir().unwrap();
-        let (executable, source) = (dir.path().join("deploy"), dir.path().join("src/stack/kafka.rs"));
-        std::fs::create_dir_all(source.parent().unwrap()).unwrap();
-        for path in [&executable, &source] {
-            std::fs::write(path, "").unwrap();
-        }
+        let executable = dir.path().join("target/debug/deploy");
         let set = |path: &Path, seconds| {
             let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
-            std::fs::File::options().write(true).open(path).unwrap().set_modified(time).unwrap();
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::File::create(path).unwrap().set_modified(time).unwrap();
         };
-        let check = |built, changed, expect| {
-            set(&executable, built);
-            set(&source, changed);
-            assert_eq!(is_newer_than_sources(&executable, &dir.path().join("src")), expect);
+        set(&executable, 2);
+        let check = |name: &str, changed, expect| {
+            let path = dir.path().join(name);
+            set(&path, changed);
+            assert_eq!(is_up_to_date(&executable, dir.path()), expect, "{name} at {changed}");
         };
-        check(2, 1, true);
-        check(1, 2, false);
-        assert!(!is_newer_than_sources(&dir.path().join("none"), &dir.path().join("src")));
+        check("Cargo.lock", 1, false);
+        check("Cargo.toml", 1, true);
+        for name in [
+            "Cargo.lock",
+            "deploy/src/stack/kafka.rs",
+            "schema/src/ddl/001_tables.sql",
+            "deploy/parts/kafka.sums",
+        ] {
+            check(name, 3, false);
+            check(name, 2, true);
+        }
+        check("deploy/tests/it/main.rs", 3, true);
+        check("ingest/examples/bound.rs", 3, true);
+        assert!(!is_up_to_date(&dir.path().join("none"), dir.path()));
     }
 
     #[test]
