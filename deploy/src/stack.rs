@@ -256,6 +256,9 @@ impl Stack {
         let progress = options.progress;
         let definitions_dir =
             options.definitions_dir.clone().unwrap_or_else(|| executables.folder("definitions"));
+        // The parts run in folders of their own.
+        let definitions_dir =
+            std::path::absolute(&definitions_dir).map_err(StackError::io("resolve", &definitions_dir))?;
         let set =
             definitions::load(&definitions_dir, demo::settings(options.grace_ms, options.flush_interval_ms))?;
         let mut programs = programs.into_iter();
