@@ -212,7 +212,7 @@ impl Numbers {
     pub(crate) async fn listed(&self) -> Result<Vec<Listed>, StackError> {
         let sql = "SELECT o.app AS app, o.journey AS journey, objective, version, target, \
             toUnixTimestamp(complete_until) AS complete_until, defined.attempt AS attempt \
-            FROM sli.listed_objectives AS o \
+            FROM sli.objective_counts AS o \
             LEFT JOIN sli.active_journeys AS defined \
                 ON defined.journey = o.journey AND (defined.app = o.app OR defined.app = '*') \
             WHERE objective != '' ORDER BY app, journey, objective SETTINGS join_use_nulls = 0";

@@ -89,33 +89,6 @@ WHERE source.window_start > last_hour - INTERVAL 28 DAY
 GROUP BY app, journey
 COMMENT 'Journeys that an app declares and nobody has defined, in the last 28 days';
 
-CREATE OR REPLACE VIEW sli.listed_objectives AS
-SELECT
-    journeys.app AS app,
-    journeys.journey AS journey,
-    objectives.objective AS objective,
-    objectives.version AS version,
-    objectives.description AS description,
-    objectives.target AS target,
-    if(objectives.window_days = 0, 28, objectives.window_days) AS window_days,
-    journeys.title AS title,
-    journeys.promise AS promise,
-    journeys.product AS product,
-    journeys.owner AS owner,
-    journeys.policy AS policy,
-    journeys.complete_until AS complete_until,
-    objectives.calendar AS calendar,
-    multiIf(
-        calendar = 'week', toDateTime(toStartOfWeek(complete_until, 1), 'UTC'),
-        calendar = 'month', toDateTime(toStartOfMonth(complete_until), 'UTC'),
-        calendar = 'quarter', toDateTime(toStartOfQuarter(complete_until), 'UTC'),
-        toStartOfHour(complete_until) - toIntervalDay(window_days)) AS window_from
-FROM sli.listed_journeys AS journeys
-LEFT JOIN sli.active_objectives AS objectives
-    ON objectives.journey = journeys.journey AND objectives.app = journeys.defined_for
-SETTINGS join_use_nulls = 0
-COMMENT 'Current objectives of the listed journeys; a journey without any has one row with an empty objective. A rolling window begins with a whole hour, one of the calendar at its midnight in UTC';
-
 CREATE OR REPLACE VIEW sli.slo_events AS
 SELECT
     source.app AS app,
