@@ -22,10 +22,10 @@ const CONFIDENCE_MIN: f64 = 0.5;
 const PRECISION_MIN: f64 = 0.8;
 /// Share of the attempts with success on a platform that must pass a place for it to be a step.
 const STEP_SHARE_MIN: f64 = 0.6;
-/// Share of the attempts without success that something must be seen in, to be proposed as a failure.
-const FAILURE_SHARE_MIN: f64 = 0.05;
-/// And how often it must be seen in them.
+/// In how many attempts without success something must be seen, to be proposed as a failure.
 const FAILURES_MIN: usize = 3;
+/// And how many times as often as in attempts with success: what comes by chance is in both.
+const FAILURE_RATIO_MIN: f64 = 1.5;
 /// Deadline that is proposed, unless successes take longer.
 const TIMEOUT_MS: i64 = 30_000;
 
@@ -238,10 +238,13 @@ impl Traits {
         let timeout_ms = timeout_ms(&windows(pair, sessions, WINDOW_MS));
         let windows = windows(pair, sessions, timeout_ms);
         let (good, bad): (Vec<_>, Vec<_>) = windows.iter().partition(|window| window.took_ms.is_some());
+        let count = |windows: &[&Window<'_>], wanted: &Kind| {
+            windows.iter().filter(|window| window.within.iter().any(|(_, kind)| kind == wanted)).count()
+        };
         let in_bad = |wanted: &Kind| {
-            let count =
-                bad.iter().filter(|window| window.within.iter().any(|(_, kind)| kind == wanted)).count();
-            count >= FAILURES_MIN && count as f64 >= bad.len() as f64 * FAILURE_SHARE_MIN
+            let (in_bad, in_good) = (count(&bad, wanted), count(&good, wanted));
+            let ratio = (in_bad * good.len()) as f64 / (in_good * bad.len()) as f64;
+            in_bad >= FAILURES_MIN && (in_good == 0 || ratio >= FAILURE_RATIO_MIN)
         };
         let kinds = |windows: &[&Window<'_>]| -> BTreeSet<Kind> {
             windows.iter().flat_map(|window| window.within).map(|(_, kind)| kind.clone()).collect()
@@ -373,4 +376,34 @@ fn words_of(text: &str) -> impl Iterator<Item = String> + use<> {
         .map(|word| word.to_lowercase().trim_end_matches('s').to_owned())
         .collect();
     words.into_iter()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn what(name: &str) -> What {
+        What { event: "user.action".to_owned(), name: name.to_owned() }
+    }
+
+    /// A session with one attempt: its start, a call that failed or none, and its success or none.
+    fn session(failed_call: Option<&str>, succeeds: bool) -> Session {
+        let mut moments = vec![(0, Kind::Sign(what("pay.open")))];
+        moments.extend(failed_call.map(|route| (100, Kind::FailedCall(route.to_owned()))));
+        moments.extend(succeeds.then(|| (900, Kind::Sign(what("pay.done")))));
+        Session { app: "shop".to_owned(), platform: "web".to_owned(), moments }
+    }
+
+    #[test]
+    fn a_call_that_fails_by_chance_is_no_failure_and_a_rare_one_that_costs_the_success_is() {
+        let mut sessions = Vec::new();
+        for number in 0..200 {
+            sessions.push(session((number % 20 == 0).then_some("/api/feed"), true));
+            sessions.push(session((number % 20 == 0).then_some("/api/feed"), false));
+        }
+        sessions.extend((0..4).map(|_| session(Some("/api/pay"), false)));
+        sessions.extend((0..2).map(|_| session(Some("/api/seen-too-seldom"), false)));
+        let pair = Pair { start: what("pay.open"), success: what("pay.done"), score: 1.0 };
+        assert_eq!(Traits::of(&pair, &sessions).failed_calls, ["/api/pay"]);
+    }
 }
