@@ -20,8 +20,8 @@ pub use member::Member;
 /// What ingest tells clients when Kafka is away, s: soon, so that the beacons of a session stay together.
 const RETRY_AFTER_S: &str = "1";
 
-/// Folder of the drills in the project.
-const DRILLS: &str = "loadtest/drills";
+/// Folder of the drills: in the crate of a checkout, else beside the programs.
+const DRILLS: &str = "drills";
 
 /// Programs and what is needed to run them.
 #[derive(Debug, Clone)]
@@ -52,7 +52,7 @@ impl Programs {
     /// # Errors
     /// When the operating system does not say where this program is.
     pub fn drills_folder() -> anyhow::Result<PathBuf> {
-        Ok(Executables::locate()?.folder(DRILLS))
+        Ok(drills_of(&Executables::locate()?))
     }
 
     fn find_blocking() -> anyhow::Result<Self> {
@@ -63,8 +63,16 @@ impl Programs {
             bail!("ingest and aggregator were not found");
         };
         let launcher = executables.launcher(progress)?;
-        let (definitions, drills) = (executables.folder("definitions"), executables.folder(DRILLS));
+        let (definitions, drills) = (executables.folder("definitions"), drills_of(&executables));
         Ok(Self { ingest, aggregator, definitions, drills, launcher })
+    }
+}
+
+fn drills_of(executables: &Executables) -> PathBuf {
+    match executables {
+        Executables::Checkout { root, .. } => root.join("loadtest").join(DRILLS),
+        // A folder of the crate's name cannot be there: the program has it.
+        Executables::Beside(dir) => dir.join(DRILLS),
     }
 }
 

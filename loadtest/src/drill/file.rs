@@ -263,7 +263,9 @@ fn check_steps(steps: &[Step], lasts: Duration, grace: Duration, aggregators: us
         }
         let holds_up = match step.action {
             Action::Stop(part) | Action::Pause(part) => matches!(part, PartName::Ingest | PartName::Kafka),
-            Action::Spoil(link, _) => matches!(link, LinkName::ClientsIngest | LinkName::IngestKafka),
+            Action::Spoil(link, toxic) => {
+                toxic.stops() && matches!(link, LinkName::ClientsIngest | LinkName::IngestKafka)
+            }
             Action::Kill(_)
             | Action::Restart(_)
             | Action::Fill(_)

@@ -207,6 +207,7 @@ impl Link {
 
     async fn exchange(&self, address: &str) -> std::io::Result<()> {
         let mut stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
         match self.name {
             LinkName::IngestKafka | LinkName::AggregatorKafka => {
                 stream.write_all(&api_versions()).await?;
@@ -273,7 +274,7 @@ pub fn struck(toxic: Toxic, before: &Look, during: &Look) -> Result<String, Stri
     match (&during.answered, toxic.stops()) {
         (Err(error), true) => Ok(format!("{open} and got no answer then ({error})")),
         (Ok(took), true) => Err(format!("a question was answered all the same, in {} ms", took.as_millis())),
-        (Ok(took), false) if *took >= *before + SLOWER_MIN.max(least(toxic)) => {
+        (Ok(took), false) if *took >= (*before + SLOWER_MIN).max(least(toxic)) => {
             Ok(format!("{open} and {} ms then", took.as_millis()))
         }
         (Ok(took), false) => Err(format!("{open} and {} ms then, which is no slower", took.as_millis())),
@@ -281,7 +282,7 @@ pub fn struck(toxic: Toxic, before: &Look, during: &Look) -> Result<String, Stri
     }
 }
 
-/// What a question takes longer at least.
+/// What a question takes at least.
 fn least(toxic: Toxic) -> Duration {
     match toxic {
         // Forth and back.
