@@ -54,7 +54,7 @@ mod tests {
             std::fs::write(folder.path().join(name), "").unwrap();
         }
         let path = folder.path().join("kill-kafka.yaml");
-        assert_eq!(files(folder.path()).unwrap(), [path.clone()]);
+        assert_eq!(files(folder.path()).unwrap(), std::slice::from_ref(&path));
         assert_eq!(find(folder.path(), "kill-kafka").unwrap(), path);
         assert_eq!(find(folder.path(), path.to_str().unwrap()).unwrap(), path);
         let wrong = find(folder.path(), "kil-kafka").unwrap_err().to_string();

@@ -7,30 +7,27 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 
-use super::outcome::Outcome;
+use super::outcome::{Outcome, Sent, Struck};
 
 /// Where the table begins and ends in a document.
 const BEGIN: &str = "<!-- drills: begin -->";
 const END: &str = "<!-- drills: end -->";
-const HEAD: &str = "| drill | what happens | struck | sent | accepted | refused | unanswered | tried again | inserts repeated | \
+const HEAD: &str = "| drill | what happens | struck | sent | accepted | refused | unanswered | tried again | sessions uncertain | inserts repeated | \
                     checks equal | audit | recovered | verdict |\n\
-                    |---|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|\n";
+                    |---|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|\n";
 
 /// The row of a drill.
 pub fn row(outcome: &Outcome) -> String {
     let Outcome { drill, what, verdict, why, steps, sent, inserted, compared, recovered_s, .. } = outcome;
-    let struck: Vec<String> = steps
-        .iter()
-        .map(|step| {
-            format!(
-                "{:.0} s: {}",
-                step.at_s,
-                if step.struck { step.seen.clone() } else { format!("NOT: {}", step.seen) }
-            )
-        })
-        .collect();
+    let step = |step: &Struck| {
+        let not = if step.struck { "" } else { "NOT STRUCK: " };
+        format!("{:.0} s {}: {not}{}", step.at_s, step.what, step.seen)
+    };
+    let struck: Vec<String> = steps.iter().map(step).collect();
     let count = |number: Option<u64>| number.map_or_else(String::new, |number| number.to_string());
-    let sent = |of: fn(&super::outcome::Sent) -> u64| count(sent.as_ref().map(of));
+    let uncertain =
+        sent.map_or_else(String::new, |sent| format!("{} of {}", sent.sessions_uncertain, sent.sessions));
+    let sent = |of: fn(&Sent) -> u64| count(sent.as_ref().map(of));
     let equal =
         compared.as_ref().map_or_else(String::new, |found| format!("{} of {}", found.equal, found.checks));
     let audit = match compared.as_ref().map(|found| found.audit_rows) {
@@ -50,6 +47,7 @@ pub fn row(outcome: &Outcome) -> String {
         sent(|sent| sent.refused),
         sent(|sent| sent.unanswered),
         sent(|sent| sent.retries),
+        uncertain,
         count(inserted.as_ref().map(|inserted| inserted.repeated)),
         equal,
         audit,
@@ -88,7 +86,7 @@ pub fn write(path: &Path, outcomes: &[Outcome]) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::drill::outcome::{Compared, Inserted, Sent, Struck, Verdict};
+    use crate::drill::outcome::{Compared, Inserted, Verdict};
 
     fn held(drill: &str) -> Outcome {
         let mut outcome = Outcome::new(drill, "Kafka is killed | and comes back.");
@@ -121,8 +119,8 @@ mod tests {
         assert_eq!(outcome.verdict, Verdict::Holds);
         assert_eq!(
             row(&outcome),
-            "| `kill-kafka` | Kafka is killed \\| and comes back. | 20 s: process 1 was killed, 2 went on | 12000 | \
-             11990 | 0 | 10 | 31 | 4 | 1000 of 1000 | empty | 3.2 s | **holds** |\n"
+            "| `kill-kafka` | Kafka is killed \\| and comes back. | 20 s kill -9 of Kafka: process 1 was killed, 2 went \
+             on | 12000 | 11990 | 0 | 10 | 31 | 3 of 4000 | 4 | 1000 of 1000 | empty | 3.2 s | **holds** |\n"
         );
     }
 

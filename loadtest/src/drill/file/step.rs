@@ -7,7 +7,7 @@ use super::{Wrong, wrong};
 use crate::drill::step::{Action, ClockName, DiskName, LinkName, PartName, Redefined, Step, Toxic};
 
 /// What one step may do, as its key.
-const ACTIONS: [&str; 15] = [
+pub(super) const ACTIONS: [&str; 15] = [
     "kill",
     "restart",
     "stop",

@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
 use super::*;
+use crate::drill::step::Toxic;
 
 fn shipped() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("drills");
@@ -113,4 +114,31 @@ fn what_cannot_hold_is_refused_before_it_is_tried() {
     check("grace: 5s", "one.yaml:4:1: `grace` is 5s, sessions are played for 10000 ms or more");
     check("what: ' '", "one.yaml:3:1: `what` is empty: say in a sentence what happens");
     check("drill: One two", "one.yaml:3:1: `One two` is no name: it takes a-z, 0-9 and -");
+}
+
+const DOCUMENT: &str = include_str!("../../../../docs/faults.md");
+
+#[test]
+fn every_key_is_documented() {
+    let refused = Drill::parse("one.yaml", &file("rat: 100"), 1).unwrap_err().message;
+    let of_file = refused.split('`').skip(3).step_by(2).filter(|key| *key != "rate");
+    let of_steps = ["latency", "jitter", "kb_per_s", "bytes", "delay", "by", "for", "at"];
+    for key in of_file.chain(step::ACTIONS) {
+        assert!(DOCUMENT.contains(&format!("| `{key}` |")), "docs/faults.md has no row for {key}");
+    }
+    for key in of_steps {
+        assert!(DOCUMENT.contains(&format!("`{key}`")), "docs/faults.md does not name {key}");
+    }
+}
+
+#[test]
+fn the_documented_table_is_about_shipped_drills() {
+    let names: Vec<String> =
+        shipped().iter().map(|path| path.file_stem().unwrap().to_string_lossy().into_owned()).collect();
+    let table = DOCUMENT.split("<!-- drills: begin -->").nth(1).unwrap();
+    let rows = table.split("<!-- drills: end -->").next().unwrap().lines();
+    for row in rows.filter(|line| line.starts_with("| `")) {
+        let name = row.split('`').nth(1).unwrap();
+        assert!(names.iter().any(|shipped| shipped == name), "{name} is no shipped drill");
+    }
 }
