@@ -83,8 +83,10 @@ impl Member {
     /// # Errors
     /// When there is no process at all.
     pub fn start(&self) -> anyhow::Result<()> {
+        self.part.start().with_context(|| format!("starting {}", self.part.name()))?;
+        // Only now: until there is a process it would be taken for one that has ended.
         self.wanted.store(true, Ordering::Relaxed);
-        self.part.start().with_context(|| format!("starting {}", self.part.name()))
+        Ok(())
     }
 
     /// Starts it again whenever it ends, as long as it is wanted.
