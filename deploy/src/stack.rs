@@ -39,6 +39,7 @@ mod ready;
 mod secured;
 mod service;
 
+pub use kafka::KafkaFront;
 pub use options::{
     ExistingClickHouse, ExistingKafka, FLUSH_INTERVAL_MS, GRACE_MS, PARTITIONS, Parts, Ports, StackOptions,
 };
@@ -96,6 +97,7 @@ struct Addresses {
     clickhouse: Option<String>,
     clickhouse_native: Option<u16>,
     kafka_secured: Option<String>,
+    kafka_fronts: Vec<KafkaFront>,
 }
 
 impl Stack {
@@ -145,7 +147,14 @@ impl Stack {
                 None => None,
             };
             stack.addresses.kafka_secured = secured.as_ref().map(|(_, port)| format!("127.0.0.1:{port}"));
-            let listeners = kafka::Listeners { port, controller_port, secured };
+            for _ in 0..options.kafka_fronts {
+                let mut free = || stack.take_port(crate::port::PortChoice::Free, KAFKA, "", progress);
+                let (listens, advertised) = (free()?, free()?);
+                let [listens, advertised] = [listens, advertised].map(|port| format!("127.0.0.1:{port}"));
+                stack.addresses.kafka_fronts.push(KafkaFront { listens, advertised });
+            }
+            let fronts = stack.addresses.kafka_fronts.clone();
+            let listeners = kafka::Listeners { port, controller_port, secured, fronts };
             let (dir, log, cache) = (stack.dir.join(KAFKA), stack.log(KAFKA), cache.clone());
             let command = blocking(move || {
                 let libraries = cache.part(&cache::KAFKA, progress)?;

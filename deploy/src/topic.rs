@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::error::RDKafkaErrorCode;
@@ -87,6 +87,32 @@ pub async fn create(
         }
     }
     Ok(())
+}
+
+/// Makes the log larger, and with it the topic of snapshots; both then have `partitions`. What else that takes says
+/// `docs/operating.md`.
+///
+/// # Errors
+/// When Kafka does not answer, or refuses: it takes no partitions away.
+pub async fn add_partitions(
+    brokers: &str,
+    properties: &BTreeMap<String, String>,
+    partitions: usize,
+) -> Result<(), StackError> {
+    let larger = [BEACONS, SNAPSHOTS].map(|topic| NewPartitions::new(topic, partitions));
+    let options = AdminOptions::new().operation_timeout(Some(TIMEOUT)).request_timeout(Some(TIMEOUT));
+    let results = admin(brokers, properties)?.create_partitions(&larger, &options).await;
+    let failure = match results {
+        Ok(results) => results.into_iter().find_map(|result| match result {
+            Ok(_) => None,
+            Err((topic, code)) => Some(format!("{topic}: {code}")),
+        }),
+        Err(error) => Some(error.to_string()),
+    };
+    match failure {
+        None => Ok(()),
+        Some(failure) => Err(refused(brokers, "add partitions", failure)),
+    }
 }
 
 /// Asks the cluster for its metadata.

@@ -2,6 +2,7 @@
 
 use clap::ValueEnum;
 
+pub(crate) mod drill;
 pub(crate) mod faults;
 pub(crate) mod hostile;
 pub(crate) mod observe;

@@ -18,7 +18,6 @@ use crate::{drive, verify};
 
 pub mod gate;
 pub mod journal;
-pub mod member;
 pub mod plan;
 pub mod point;
 pub mod proxy;

@@ -4,17 +4,19 @@
 //! [`drive`] sends their beacons by a schedule that no answer delays and writes every answer and every truth to a
 //! [`ledger`]; [`verify`] reads the ledger and compares it with what ClickHouse holds; [`observe`] looks at the parts
 //! meanwhile, and [`report`] makes one page of it all; [`faults`] does both while processes are killed, stopped and
-//! restarted; [`hostile`] attacks the server; [`soak`] goes on for an hour.
+//! restarted; [`drill`] reads from files what is to go wrong; [`hostile`] attacks the server; [`soak`] goes on for an hour.
 //!
 //! Nothing here is shared with what is checked beyond the types of `schema`: the truth comes from what a session
 //! was made to do, never from evaluating definitions against events.
 
 pub mod client;
+pub mod drill;
 pub mod drive;
 pub mod faults;
 pub mod hostile;
 pub mod ledger;
 pub mod observe;
+pub mod parts;
 pub mod report;
 pub mod sample;
 pub mod scenario;

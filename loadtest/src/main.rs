@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 
 mod command;
 
-use command::{faults, hostile, report, run, soak, verify};
+use command::{drill, faults, hostile, report, run, soak, verify};
 
 #[derive(Debug, Parser)]
 #[command(version, about = "Open-loop traffic with known truth, and its verification against ClickHouse")]
@@ -36,6 +36,13 @@ enum Command {
     /// when every count is equal and the audit is empty, with 1 when anything differs or does not come back.
     #[command(after_help = faults::EXAMPLES)]
     Faults(faults::Arguments),
+    /// Carries out drills: files that say what dies, when and for how long, each under load and judged.
+    ///
+    /// Brings up a stack of its own for each, plays traffic with known truth, does what the file says, waits for recovery
+    /// and compares. Ends with 0 when every fault was seen to strike, every count is equal and the audit is empty in each
+    /// of them; with 1 when anything differs, does not come back, or could not be tried here.
+    #[command(after_help = drill::EXAMPLES)]
+    Drill(drill::Arguments),
     /// Attacks ingest with every hostile request of a table, while honest traffic goes on beside.
     ///
     /// Brings up Kafka and ingest on free ports, and ends both. Prints for each attack its answer, time and the
@@ -58,6 +65,7 @@ async fn main() -> anyhow::Result<ExitCode> {
         Command::Run(arguments) => run::run(arguments).await,
         Command::Verify(arguments) => verify::run(arguments).await,
         Command::Faults(arguments) => faults::run(arguments).await,
+        Command::Drill(arguments) => drill::run(arguments).await,
         Command::Hostile(arguments) => hostile::run(arguments).await,
         Command::Soak(arguments) => soak::run(arguments).await,
         Command::Report(arguments) => report::run(&arguments),

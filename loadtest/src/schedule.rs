@@ -130,6 +130,18 @@ impl Schedule {
             sending.at_ns = due_ns.max(self.last_ns).max(self.arrival_ns as u64);
             return Some(sending);
         }
+        if let Some(end) = self.traffic.arrivals.pause_end(self.arrival_ns / NS_PER_S) {
+            let end_ns = NS_PER_S * end;
+            if let Some(Reverse((due_ns, plan))) = self.due.peek().copied()
+                && (due_ns as f64) < end_ns
+                && let Some(mut sending) = self.planned.remove(&plan)
+            {
+                self.due.pop();
+                sending.at_ns = due_ns.max(self.last_ns).max(self.arrival_ns as u64);
+                return Some(sending);
+            }
+            self.arrival_ns = end_ns;
+        }
         self.arrivals += 1;
         let at_ns = self.arrival_ns as u64;
         let (second, seconds) = (self.arrival_ns / NS_PER_S, self.traffic.seconds as f64);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use super::{CLICKHOUSE, STOP_ORDER, STOP_PATIENCE, Stack, blocking, ready};
+use super::{CLICKHOUSE, KafkaFront, STOP_ORDER, STOP_PATIENCE, Stack, blocking, ready};
 use crate::clickhouse::ClickHouse;
 use crate::error::StackError;
 
@@ -49,6 +49,11 @@ impl Stack {
     /// Bootstrap servers of Kafka's listener with TLS and a login; empty without one.
     pub fn kafka_secured_brokers(&self) -> &str {
         self.addresses.kafka_secured.as_deref().unwrap_or_default()
+    }
+
+    /// Kafka's listeners behind something else, as many as were asked for.
+    pub fn kafka_fronts(&self) -> &[KafkaFront] {
+        &self.addresses.kafka_fronts
     }
 
     /// Base URL of ClickHouse's HTTP interface; empty without it.

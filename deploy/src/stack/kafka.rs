@@ -25,6 +25,18 @@ pub(super) struct Listeners {
     pub(super) controller_port: u16,
     /// A listener with TLS and a login, and its port.
     pub(super) secured: Option<(Secured, u16)>,
+    /// Listeners behind something else.
+    pub(super) fronts: Vec<KafkaFront>,
+}
+
+/// A listener of Kafka whose clients are to come by way of a proxy, also once they have learned the broker's address
+/// from the broker itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KafkaFront {
+    /// Where the broker listens, `host:port`.
+    pub listens: String,
+    /// Where it tells clients to come, `host:port`: the proxy's address, which is reserved for it.
+    pub advertised: String,
 }
 
 /// Writes the configuration below `dir`, formats the storage when it is new, and gives the broker's command.
@@ -88,17 +100,22 @@ pub(super) fn prepare(
 }
 
 fn server_properties(data: &Path, listeners: &Listeners) -> String {
-    let Listeners { port, controller_port, secured } = listeners;
+    let Listeners { port, controller_port, secured, fronts } = listeners;
     let secured =
         secured.as_ref().map_or_else(String::new, |(_, port)| format!(",SECURED://127.0.0.1:{port}"));
+    let of_fronts = |address: fn(&KafkaFront) -> &str| -> String {
+        fronts.iter().zip(1..).map(|(front, number)| format!(",FRONT{number}://{}", address(front))).collect()
+    };
+    let (listened, advertised) = (of_fronts(|front| &front.listens), of_fronts(|front| &front.advertised));
+    let protocols: String = (1..=fronts.len()).map(|number| format!(",FRONT{number}:PLAINTEXT")).collect();
     format!(
         "process.roles=broker,controller\n\
          node.id=1\n\
          controller.quorum.voters=1@127.0.0.1:{controller_port}\n\
-         listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}{secured}\n\
-         advertised.listeners=PLAINTEXT://127.0.0.1:{port}{secured}\n\
+         listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}{secured}{listened}\n\
+         advertised.listeners=PLAINTEXT://127.0.0.1:{port}{secured}{advertised}\n\
          controller.listener.names=CONTROLLER\n\
-         listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SECURED:SASL_SSL\n\
+         listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SECURED:SASL_SSL{protocols}\n\
          log.dirs={data}\n\
          auto.create.topics.enable=false\n\
          offsets.topic.num.partitions=4\n\

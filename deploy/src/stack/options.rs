@@ -126,6 +126,9 @@ pub struct StackOptions {
     pub clickhouse_bin: Option<PathBuf>,
     /// An own Kafka listens with TLS and a login as well, and the services of this project connect to that.
     pub secured: Option<Secured>,
+    /// Listeners that an own Kafka has besides, each advertised at a port where somebody else is to listen and pass
+    /// everything on ([`KafkaFront`](super::KafkaFront)).
+    pub kafka_fronts: usize,
     /// Variables for `ingest`, which override its configuration.
     pub ingest_env: BTreeMap<String, String>,
     /// Variables for `aggregator`, which override its configuration.
@@ -148,6 +151,7 @@ impl Default for StackOptions {
             clickhouse: None,
             clickhouse_bin: None,
             secured: None,
+            kafka_fronts: 0,
             ingest_env: BTreeMap::new(),
             aggregator_env: BTreeMap::new(),
             progress: Progress::Quiet,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use deploy::stack::{Stack, StackOptions};
 
 mod clocks;
+mod drill;
 mod faults;
 mod hostile;
 mod planted;

@@ -55,7 +55,8 @@ pub(crate) struct Arguments {
     #[arg(long, value_enum, default_value = "full")]
     profile: Profile,
     /// How arrivals follow each other: constant, poisson, ramp:TO (from --rate to TO a second), spike:FACTORx@AT+FOR
-    /// (FACTOR times the rate from second AT on, for FOR seconds), or day (a day's curve around the rate).
+    /// (FACTOR times the rate from second AT on, for FOR seconds), pause:AT+FOR (nobody begins), or day (a day's curve
+    /// around the rate).
     #[arg(long, default_value = "constant")]
     arrivals: Arrivals,
     /// Seconds that an answer may take.

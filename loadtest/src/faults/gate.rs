@@ -313,10 +313,12 @@ impl State {
     }
 
     fn answer(&mut self, member: usize, life: u64, request: &Request, ok: bool) -> Step {
-        if let Request::Insert(insert) = request
-            && ok
-        {
-            self.journal.written(member, insert);
+        if let Request::Insert(insert) = request {
+            if ok {
+                self.journal.written(member, insert);
+            } else {
+                self.journal.not_written();
+            }
         }
         if self.life(member) != life {
             return Step::Pass(Passage::Cut);

@@ -19,6 +19,8 @@ pub struct Journal {
     pub repeated: u64,
     /// Of them those whose token another aggregator had sent before.
     pub repeated_by_another: u64,
+    /// Inserts that were sent on and not confirmed.
+    pub unconfirmed: u64,
     /// Tokens that came with different contents.
     pub contradicted: BTreeSet<String>,
 }
@@ -52,6 +54,10 @@ impl Journal {
         if insert.ends_batch {
             *self.rows.entry((insert.partition, member)).or_default() += 1;
         }
+    }
+
+    pub(super) fn not_written(&mut self) {
+        self.unconfirmed += 1;
     }
 
     /// Batches of a partition that were written whole, by others than `except`.

@@ -1,31 +1,25 @@
 //! What faults are done to: a stack of real parts with several aggregators, each behind a proxy to ClickHouse.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
-use deploy::executable::Executables;
-use deploy::launch::Launcher;
-use deploy::part::{OnChange, Part, PartCommand, StopBy};
+use anyhow::bail;
+use deploy::part::{OnChange, Part};
 use deploy::port::{Port, PortChoice};
 use deploy::progress::Progress;
 use deploy::stack::{
-    AGGREGATOR, CLICKHOUSE, DEFINITIONS_TOKEN, INGEST, KAFKA, PARTITIONS, PASSWORD, Parts, Signal, Stack,
-    StackOptions,
+    AGGREGATOR, CLICKHOUSE, DEFINITIONS_TOKEN, INGEST, KAFKA, PARTITIONS, Parts, Signal, Stack, StackOptions,
 };
 use deploy::{definitions, demo};
 
 use super::gate::{Blow, Gate};
-use super::member::Member;
 use super::proxy::Listening;
+use crate::parts::{AggregatorPlace, IngestPlace, Member, Programs, command};
 
 /// How long anything may take to recover on a machine that is busy with other things.
 const PATIENCE: Duration = Duration::from_secs(180);
 const POLL: Duration = Duration::from_millis(100);
-/// What ingest tells clients when Kafka is away, s: soon, so that the beacons of a session stay together.
-const RETRY_AFTER_S: &str = "1";
 /// Folder of ingest's spool.
 const SPOOL: &str = "ingest-spool";
 /// Time that ingest has to stop.
@@ -60,21 +54,13 @@ pub struct World {
     _ports: Vec<Port>,
 }
 
-/// Programs and what is needed to run them.
-struct Programs {
-    ingest: PathBuf,
-    aggregator: PathBuf,
-    definitions: PathBuf,
-    launcher: Launcher,
-}
-
 impl World {
     /// Brings everything up; traffic may be sent when it returns.
     ///
     /// # Errors
     /// When anything does not start.
     pub async fn start(settings: &WorldSettings) -> anyhow::Result<Self> {
-        let programs = tokio::task::spawn_blocking(programs).await.context("finding the programs")??;
+        let programs = Programs::find().await?;
         let options = StackOptions {
             parts: Parts::Stores,
             dir: settings.dir.clone(),
@@ -94,10 +80,16 @@ impl World {
         for number in 1..=settings.members {
             let proxy = Listening::bind().await?;
             let admin = format!("127.0.0.1:{}", port(AGGREGATOR)?);
-            let env = aggregator_env(settings, &stack, &proxy.url(), &admin);
+            let place = AggregatorPlace {
+                admin: admin.clone(),
+                brokers: stack.kafka_brokers().to_owned(),
+                clickhouse_url: proxy.url(),
+                session_timeout_ms: settings.session_timeout_ms,
+            };
             let name = format!("{AGGREGATOR}-{number}");
-            let command = command(stack.dir(), &name, programs.aggregator.clone(), env);
-            members.push(Member::new(command, programs.launcher.clone(), format!("http://{admin}"))?);
+            let command = command(stack.dir(), &name, programs.aggregator.clone(), place.env());
+            let admin_url = format!("http://{admin}");
+            members.push(Member::new(AGGREGATOR, command, programs.launcher.clone(), admin_url)?);
             proxies.push(proxy);
         }
         let gate = Arc::new(Gate::new(strike(members.clone(), Arc::clone(&stack))));
@@ -109,15 +101,14 @@ impl World {
 
         let ingest_url = format!("http://127.0.0.1:{}", port(INGEST)?);
         let ingest_admin = format!("127.0.0.1:{}", port(INGEST)?);
-        let env = BTreeMap::from([
-            ("INGEST_LISTEN".to_owned(), ingest_url.trim_start_matches("http://").to_owned()),
-            ("INGEST_ADMIN_LISTEN".to_owned(), ingest_admin.clone()),
-            ("INGEST_APPS_DIR".to_owned(), programs.definitions.join("apps").display().to_string()),
-            ("INGEST_KAFKA__BROKERS".to_owned(), stack.kafka_brokers().to_owned()),
-            ("INGEST_RETRY_AFTER_S".to_owned(), RETRY_AFTER_S.to_owned()),
-            ("INGEST_SPOOL__DIR".to_owned(), stack.dir().join(SPOOL).display().to_string()),
-        ]);
-        let command = command(stack.dir(), INGEST, programs.ingest, env);
+        let place = IngestPlace {
+            listen: ingest_url.trim_start_matches("http://").to_owned(),
+            admin: ingest_admin.clone(),
+            brokers: stack.kafka_brokers().to_owned(),
+            apps: programs.definitions.join("apps"),
+            spool: stack.dir().join(SPOOL),
+        };
+        let command = command(stack.dir(), INGEST, programs.ingest, place.env());
         let ingest =
             Part::new(INGEST, command, programs.launcher, Progress::Quiet, OnChange(Arc::new(|| {})))?;
         let ingest = Arc::new(ingest);
@@ -294,41 +285,6 @@ impl World {
         }
         Ok(())
     }
-}
-
-fn programs() -> anyhow::Result<Programs> {
-    let progress = Progress::detect();
-    let executables = Executables::locate()?;
-    let mut found = executables.get(&[INGEST, AGGREGATOR], progress)?.into_iter();
-    let (Some(ingest), Some(aggregator)) = (found.next(), found.next()) else {
-        bail!("ingest and aggregator were not found");
-    };
-    let launcher = executables.launcher(progress)?;
-    Ok(Programs { ingest, aggregator, definitions: executables.folder("definitions"), launcher })
-}
-
-fn aggregator_env(
-    settings: &WorldSettings,
-    stack: &Stack,
-    clickhouse_url: &str,
-    admin: &str,
-) -> BTreeMap<String, String> {
-    let session_timeout_ms = settings.session_timeout_ms;
-    let variables = [
-        ("ADMIN_LISTEN", admin.to_owned()),
-        ("DEFINITIONS_TOKEN", DEFINITIONS_TOKEN.to_owned()),
-        ("CLICKHOUSE__URL", clickhouse_url.to_owned()),
-        ("CLICKHOUSE__PASSWORD", PASSWORD.to_owned()),
-        ("KAFKA__BROKERS", stack.kafka_brokers().to_owned()),
-        ("KAFKA__PROPERTIES__SESSION_TIMEOUT_MS", session_timeout_ms.to_string()),
-        ("KAFKA__PROPERTIES__HEARTBEAT_INTERVAL_MS", (session_timeout_ms / 6).to_string()),
-    ];
-    variables.into_iter().map(|(name, value)| (format!("AGGREGATOR_{name}"), value)).collect()
-}
-
-fn command(dir: &Path, name: &str, program: PathBuf, env: BTreeMap<String, String>) -> PartCommand {
-    let log = dir.join("logs").join(format!("{name}.log"));
-    PartCommand { program, args: Vec::new(), env, dir: dir.to_owned(), log, stop_by: StopBy::Terminate }
 }
 
 fn strike(members: Vec<Arc<Member>>, stack: Arc<Stack>) -> super::gate::Strike {

@@ -35,6 +35,13 @@ pub enum Arrivals {
         /// How long it lasts, s.
         for_s: u32,
     },
+    /// Evenly, but for a while nobody begins: what is due is sent in its time.
+    Pause {
+        /// When it begins, s after the run.
+        at_s: u32,
+        /// How long it lasts, s.
+        for_s: u32,
+    },
     /// A day's curve, compressed into the run, around the rate as its mean.
     Day,
 }
@@ -44,7 +51,7 @@ impl Arrivals {
     pub fn rate_at(self, rate: f64, second: f64, seconds: f64) -> f64 {
         let share = (second / seconds.max(1e-9)).clamp(0.0, 1.0);
         let now = match self {
-            Self::Constant | Self::Poisson => rate,
+            Self::Constant | Self::Poisson | Self::Pause { .. } => rate,
             Self::Ramp { to } => rate + (f64::from(to) - rate) * share,
             Self::Spike { factor, at_s, for_s } => {
                 let since = second - f64::from(at_s);
@@ -65,8 +72,18 @@ impl Arrivals {
                 let spike_s = f64::from(for_s).min(length - f64::from(at_s)).max(0.0);
                 rate * length + rate * (f64::from(factor) - 1.0) * spike_s
             }
+            Self::Pause { at_s, for_s } => {
+                rate * (length - f64::from(for_s).min(length - f64::from(at_s)).max(0.0))
+            }
         };
         count.round() as u64
+    }
+
+    /// The second at which nobody waits any more, where nobody begins at `second`.
+    pub(super) fn pause_end(self, second: f64) -> Option<f64> {
+        let Self::Pause { at_s, for_s } = self else { return None };
+        let (begin, end) = (f64::from(at_s), f64::from(at_s) + f64::from(for_s));
+        (begin..end).contains(&second).then_some(end)
     }
 
     /// Seconds from an arrival at `second` to the next.
@@ -98,6 +115,7 @@ impl fmt::Display for Arrivals {
             Self::Poisson => f.write_str("poisson"),
             Self::Ramp { to } => write!(f, "ramp:{to}"),
             Self::Spike { factor, at_s, for_s } => write!(f, "spike:{factor}x@{at_s}+{for_s}"),
+            Self::Pause { at_s, for_s } => write!(f, "pause:{at_s}+{for_s}"),
             Self::Day => f.write_str("day"),
         }
     }
@@ -107,8 +125,11 @@ impl FromStr for Arrivals {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let unknown =
-            || format!("arrivals {text:?}: want constant, poisson, ramp:TO, spike:FACTORx@AT+FOR or day");
+        let unknown = || {
+            format!(
+                "arrivals {text:?}: want constant, poisson, ramp:TO, spike:FACTORx@AT+FOR, pause:AT+FOR or day"
+            )
+        };
         match text.split_once(':') {
             None if text == "constant" => Ok(Self::Constant),
             None if text == "poisson" => Ok(Self::Poisson),
@@ -116,13 +137,23 @@ impl FromStr for Arrivals {
             Some(("ramp", to)) => Ok(Self::Ramp { to: positive(to, text)? }),
             Some(("spike", spike)) => {
                 let (factor, when) = spike.split_once("x@").ok_or_else(unknown)?;
-                let (at_s, for_s) = when.split_once('+').ok_or_else(unknown)?;
-                let at_s = at_s.parse().map_err(|_| format!("arrivals {text:?}: {at_s:?} is no number"))?;
-                Ok(Self::Spike { factor: positive(factor, text)?, at_s, for_s: positive(for_s, text)? })
+                let (at_s, for_s) = stretch(when, text).ok_or_else(unknown)??;
+                Ok(Self::Spike { factor: positive(factor, text)?, at_s, for_s })
+            }
+            Some(("pause", when)) => {
+                let (at_s, for_s) = stretch(when, text).ok_or_else(unknown)??;
+                Ok(Self::Pause { at_s, for_s })
             }
             Some(_) | None => Err(unknown()),
         }
     }
+}
+
+/// `AT+FOR`; `None` where it is something else.
+fn stretch(when: &str, text: &str) -> Option<Result<(u32, u32), String>> {
+    let (at_s, for_s) = when.split_once('+')?;
+    let begins = at_s.parse().map_err(|_| format!("arrivals {text:?}: {at_s:?} is no number"));
+    Some(begins.and_then(|begins| Ok((begins, positive(for_s, text)?))))
 }
 
 fn positive(number: &str, text: &str) -> Result<u32, String> {
@@ -191,7 +222,9 @@ mod tests {
             let error = text.parse::<Arrivals>().unwrap_err();
             assert!(error.contains(expect), "{text}: {error}");
         };
-        check("burst", "want constant, poisson, ramp:TO, spike:FACTORx@AT+FOR or day");
+        check("burst", "want constant, poisson, ramp:TO, spike:FACTORx@AT+FOR, pause:AT+FOR or day");
+        check("pause:5", "want constant");
+        check("pause:5+0", "0 is not in 1 to 1000000");
         check("spike:5", "want constant");
         check("ramp:0", "0 is not in 1 to 1000000");
         check("ramp:1000001", "1000001 is not in 1 to 1000000");

@@ -123,3 +123,16 @@ fn a_new_release_comes_out_in_the_middle() {
     assert_eq!(early.iter().filter(|sending| is_new(sending)).count(), 0);
     assert!(late.iter().filter(|sending| is_new(sending)).count() > late.len() / 5);
 }
+
+#[test]
+fn in_a_pause_nobody_begins_and_what_is_due_is_sent() {
+    let pause = Arrivals::Pause { at_s: 5, for_s: 10 };
+    let sendings: Vec<Sending> = Schedule::new(Traffic { arrivals: pause, ..traffic(3) }).collect();
+    assert!(sendings.is_sorted_by_key(|sending| sending.at_ns));
+    let within: Vec<&Sending> =
+        sendings.iter().filter(|sending| (5.0..15.0).contains(&(sending.at_ns as f64 / NS_PER_S))).collect();
+    assert!(within.len() > 100, "{} are sent in the pause", within.len());
+    assert_eq!(within.iter().filter(|sending| sending.begins_session).count(), 0);
+    let after = sendings.iter().filter(|sending| sending.begins_session && sending.at_ns >= 15_000_000_000);
+    assert!(after.count() > 100);
+}

@@ -35,6 +35,17 @@ pub struct Check {
     pub about: Vec<String>,
 }
 
+impl Check {
+    /// What must be there and what is, with the sessions that a difference may come from.
+    pub fn sentence(&self) -> String {
+        let Self { app, journey, what, expected, found, about, .. } = self;
+        let of: Vec<&str> =
+            [app.as_str(), journey, what].into_iter().filter(|text| !text.is_empty()).collect();
+        let sessions: String = about.iter().map(|session| format!("\n    {session}")).collect();
+        format!("{}: expected {expected}, found {found}{sessions}", of.join(" "))
+    }
+}
+
 /// Everything that was compared.
 #[derive(Debug, Clone, Default)]
 pub struct Comparison {

@@ -76,13 +76,7 @@ impl Report {
 
     /// The checks that are not equal, one a line, each with the sessions that it may come from.
     pub fn differences(&self) -> impl Iterator<Item = String> {
-        self.checks.iter().filter(|check| !check.equal).map(|check| {
-            let Check { app, journey, what, expected, found, about, .. } = check;
-            let of: Vec<&str> =
-                [app.as_str(), journey, what].into_iter().filter(|text| !text.is_empty()).collect();
-            let sessions: String = about.iter().map(|session| format!("\n    {session}")).collect();
-            format!("{}: expected {expected}, found {found}{sessions}", of.join(" "))
-        })
+        self.checks.iter().filter(|check| !check.equal).map(Check::sentence)
     }
 
     /// The result in a sentence.

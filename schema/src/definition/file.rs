@@ -27,12 +27,12 @@ mod text;
 pub use defaults::Inherited;
 pub use error::{DefinitionError, Problem};
 pub use json_schema::json_schema;
+pub use spelling::nearest;
 
 use defaults::{Defaults, FolderFile, ProductFile};
 use journey::JourneyFile;
 use matching::Found;
 use policy::PolicyFile;
-use spelling::nearest;
 
 /// The kinds of files, by their leading key.
 const KINDS: [&str; 6] = ["journey", "app", "policy", "product", "owner", "defaults"];

@@ -37,13 +37,13 @@ fn lines(problems: &[Problem]) -> String {
 
 impl Problem {
     /// A problem where `needle` stands in `text`: at best as a key or value of its own, else anywhere.
-    pub(super) fn at(path: &str, text: &str, needle: &str, message: String) -> Self {
+    pub fn at(path: &str, text: &str, needle: &str, message: String) -> Self {
         let (line, column) = place(text, needle).unwrap_or((1, 1));
         Self { path: path.to_owned(), line, column, message }
     }
 
     /// A problem that the YAML reader found, with the nearest right spelling where it lists what it expected.
-    pub(super) fn of_yaml(path: &str, text: &str, error: &serde_yaml_ng::Error) -> Self {
+    pub fn of_yaml(path: &str, text: &str, error: &serde_yaml_ng::Error) -> Self {
         let said = error.to_string();
         let said = said.split(" at line ").next().unwrap_or(&said);
         let quoted: Vec<&str> = said.split('`').skip(1).step_by(2).collect();

@@ -2,7 +2,7 @@
 
 /// The candidate that is nearest to `wrong`, when it is near enough to be meant: at most a third of the
 /// letters differ.
-pub(super) fn nearest<'c>(wrong: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
+pub fn nearest<'c>(wrong: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     candidates
         .into_iter()
         .map(|candidate| (distance(wrong, candidate), candidate))

@@ -1,4 +1,4 @@
-//! One aggregator of the group: started, started again whenever it ends, and struck.
+//! One process of this project: started, started again whenever it ends, and struck.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,7 +9,11 @@ use anyhow::Context;
 use deploy::launch::Launcher;
 use deploy::part::{OnChange, Part, PartCommand};
 use deploy::progress::Progress;
-use deploy::stack::{AGGREGATOR, Signal};
+use deploy::stack::Signal;
+use hyper::header::DATE;
+use jiff::Timestamp;
+
+use crate::observe::metrics::Metrics;
 
 /// How often it is looked whether the process still runs.
 const WATCH_INTERVAL: Duration = Duration::from_millis(100);
@@ -36,8 +40,13 @@ impl Member {
     ///
     /// # Errors
     /// When its watching thread or its HTTP client cannot be made.
-    pub fn new(command: PartCommand, launcher: Launcher, admin_url: String) -> anyhow::Result<Arc<Self>> {
-        let part = Part::new(AGGREGATOR, command, launcher, Progress::Quiet, OnChange(Arc::new(|| {})))?;
+    pub fn new(
+        name: &'static str,
+        command: PartCommand,
+        launcher: Launcher,
+        admin_url: String,
+    ) -> anyhow::Result<Arc<Self>> {
+        let part = Part::new(name, command, launcher, Progress::Quiet, OnChange(Arc::new(|| {})))?;
         let client = reqwest::Client::builder().no_proxy().timeout(ANSWER_PATIENCE).build()?;
         Ok(Arc::new(Self {
             part,
@@ -52,6 +61,11 @@ impl Member {
     /// Base URL of its admin server.
     pub fn admin_url(&self) -> &str {
         &self.admin_url
+    }
+
+    /// Id of the process that runs now.
+    pub fn pid(&self) -> Option<u32> {
+        self.part.pid()
     }
 
     /// File that takes its output.
@@ -69,8 +83,10 @@ impl Member {
     /// # Errors
     /// When there is no process at all.
     pub fn start(&self) -> anyhow::Result<()> {
+        self.part.start().with_context(|| format!("starting {}", self.part.name()))?;
+        // Only now: until there is a process it would be taken for one that has ended.
         self.wanted.store(true, Ordering::Relaxed);
-        self.part.start().context("starting an aggregator")
+        Ok(())
     }
 
     /// Starts it again whenever it ends, as long as it is wanted.
@@ -84,10 +100,10 @@ impl Member {
                 self.struck.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| count.checked_sub(1));
             if was_struck.is_err() {
                 self.failures.fetch_add(1, Ordering::Relaxed);
-                eprintln!("{:>9} an aggregator ended by itself: see {}", "", self.log().display());
+                eprintln!("{:>9} {} ended by itself: see {}", "", self.part.name(), self.log().display());
             }
             if let Err(error) = self.part.start() {
-                eprintln!("{:>9} an aggregator does not start: {error}", "");
+                eprintln!("{:>9} {} does not start: {error}", "", self.part.name());
             }
         }
     }
@@ -118,7 +134,28 @@ impl Member {
 
     /// Whether it says that it does its work.
     pub async fn is_ready(&self) -> bool {
-        let answer = self.client.get(format!("{}/readyz", self.admin_url)).send().await;
-        answer.is_ok_and(|answer| answer.status().is_success())
+        self.answers("readyz").await
+    }
+
+    /// Whether its admin server answers `path` with success.
+    pub async fn answers(&self, path: &str) -> bool {
+        self.get(path).await.is_some_and(|answer| answer.status().is_success())
+    }
+
+    /// What it says of itself; `None` when it does not answer.
+    pub async fn metrics(&self) -> Option<Metrics> {
+        let text = self.get("metrics").await?.error_for_status().ok()?.text().await.ok()?;
+        Some(Metrics::parse(&text))
+    }
+
+    /// The time by its own clock, to the second, as its answers say it; `None` when it does not answer.
+    pub async fn clock(&self) -> Option<Timestamp> {
+        let answer = self.get("healthz").await?;
+        let date = answer.headers().get(DATE)?.to_str().ok()?;
+        Some(jiff::fmt::rfc2822::parse(date).ok()?.timestamp())
+    }
+
+    async fn get(&self, path: &str) -> Option<reqwest::Response> {
+        self.client.get(format!("{}/{path}", self.admin_url)).send().await.ok()
     }
 }
