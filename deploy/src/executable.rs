@@ -19,9 +19,14 @@ const OWN: &str = "deploy";
 /// Packages that are built whenever one of the services is needed: always the same, because Cargo builds a
 /// dependency again for every set of packages that asks other features of it.
 const BUILT_TOGETHER: [&str; 4] = ["aggregator", "deploy", "ingest", "loadtest"];
-/// Folders whose files end up in executables.
-const SOURCES: [&str; 6] = ["aggregator", "deploy", "ingest", "loadtest", "schema", "settings"];
-/// Folders in them whose files do not.
+/// The packages of this project that a package's executable is built from.
+const BUILT_FROM: [(&str, &[&str]); 4] = [
+    ("aggregator", &["aggregator", "schema", "settings"]),
+    ("deploy", &["deploy", "schema"]),
+    ("ingest", &["ingest", "schema", "settings"]),
+    ("loadtest", &["loadtest", "deploy", "schema"]),
+];
+/// Folders of a package whose files are not in its executable.
 const NOT_BUILT_IN: [&str; 4] = ["benches", "examples", "fuzz", "tests"];
 /// The kernel's name of the running program, right even when the file was replaced since.
 const RUNNING: &str = "/proc/self/exe";
@@ -84,7 +89,7 @@ impl Executables {
                 if !*built {
                     // Tests of the whole workspace find them built, with its features: with those of the packages alone
                     // Cargo would compile most dependencies a second time.
-                    if !BUILT_TOGETHER.iter().all(|name| is_up_to_date(&dir.join(name), root)) {
+                    if !BUILT_TOGETHER.iter().all(|name| is_up_to_date(&dir.join(name), name, root)) {
                         build(root, target_dir, profile_dir, &BUILT_TOGETHER, progress)?;
                     }
                     *built = true;
@@ -128,7 +133,7 @@ impl Executables {
             Self::Checkout { root, target_dir, profile_dir } => {
                 let executable = target_dir.join(profile_dir).join(OWN);
                 // Asking Cargo would make a test wait for every build that is under way.
-                if !is_up_to_date(&executable, root) {
+                if !is_up_to_date(&executable, OWN, root) {
                     build(root, target_dir, profile_dir, &[OWN], progress)?;
                 }
                 executable
@@ -147,12 +152,13 @@ impl Executables {
     }
 }
 
-/// Whether `executable` was built after the last change of anything that it is built from.
-fn is_up_to_date(executable: &Path, root: &Path) -> bool {
+/// Whether the executable of `package` was built after the last change of anything that it is built from.
+fn is_up_to_date(executable: &Path, package: &str, root: &Path) -> bool {
     let Some(built) = modified(executable) else { return false };
+    let Some((_, packages)) = BUILT_FROM.iter().find(|(name, _)| *name == package) else { return false };
     let is_older = |path: PathBuf| modified(&path).is_some_and(|changed| changed <= built);
     ["Cargo.lock", "Cargo.toml"].into_iter().all(|name| is_older(root.join(name)))
-        && SOURCES.into_iter().all(|name| sources(&root.join(name)).into_iter().all(is_older))
+        && packages.iter().all(|name| sources(&root.join(name)).into_iter().all(is_older))
 }
 
 fn modified(path: &Path) -> Option<SystemTime> {
@@ -206,6 +212,8 @@ fn build(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -238,7 +246,7 @@ mod tests {
         let check = |name: &str, changed, expect| {
             let path = dir.path().join(name);
             set(&path, changed);
-            assert_eq!(is_up_to_date(&executable, dir.path()), expect, "{name} at {changed}");
+            assert_eq!(is_up_to_date(&executable, OWN, dir.path()), expect, "{name} at {changed}");
         };
         check("Cargo.lock", 1, false);
         check("Cargo.toml", 1, true);
@@ -252,8 +260,27 @@ mod tests {
             check(name, 2, true);
         }
         check("deploy/tests/it/main.rs", 3, true);
-        check("ingest/examples/bound.rs", 3, true);
-        assert!(!is_up_to_date(&dir.path().join("none"), dir.path()));
+        check("deploy/examples/history.rs", 3, true);
+        check("ingest/src/main.rs", 3, true);
+        assert!(!is_up_to_date(&dir.path().join("none"), OWN, dir.path()));
+    }
+
+    #[test]
+    fn an_executable_is_built_from_what_its_package_depends_on() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let depends_on = |package: &str| -> BTreeSet<String> {
+            let text = std::fs::read_to_string(root.join(package).join("Cargo.toml")).unwrap();
+            let dependencies = text.split("\n[dependencies]\n").nth(1).unwrap().split("\n[").next().unwrap();
+            let names = dependencies.lines().filter_map(|line| line.split(['.', ' ', '=']).next());
+            names.filter(|name| root.join(name).join("Cargo.toml").is_file()).map(str::to_owned).collect()
+        };
+        for (package, packages) in BUILT_FROM {
+            let mut all = BTreeSet::from([package.to_owned()]);
+            for name in packages {
+                all.extend(depends_on(name));
+            }
+            assert_eq!(all, packages.iter().map(|name| (*name).to_owned()).collect(), "{package}");
+        }
     }
 
     #[test]
