@@ -71,8 +71,7 @@ pub async fn merged(clickhouse: &ClickHouse, database: &str) -> anyhow::Result<(
     let sql = "SELECT count() AS merges FROM system.merges WHERE database = {database:String}";
     let waiting = async {
         loop {
-            let rows: Vec<Merges> =
-                clickhouse.query_as(sql, &[("database", database.to_owned())]).await?;
+            let rows: Vec<Merges> = clickhouse.query_as(sql, &[("database", database.to_owned())]).await?;
             if rows.first().is_none_or(|row| row.merges == 0) {
                 return Ok(());
             }

@@ -32,12 +32,7 @@ pub struct Asked {
 ///
 /// # Errors
 /// When ClickHouse does not answer, refuses, or its process ends.
-pub async fn ask(
-    server: &Server,
-    process: Process,
-    sql: &str,
-    length: Duration,
-) -> anyhow::Result<Asked> {
+pub async fn ask(server: &Server, process: Process, sql: &str, length: Duration) -> anyhow::Result<Asked> {
     let client = reqwest::Client::builder().no_proxy().build()?;
     let ask = async || -> anyhow::Result<(u64, u64, Duration)> {
         let started = Instant::now();

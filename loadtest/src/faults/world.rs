@@ -5,21 +5,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
-use deploy::executable::Executables;
-use deploy::launch::Launcher;
-use deploy::part::{OnChange, Part, PartCommand, StopBy};
+use anyhow::bail;
+use deploy::part::{OnChange, Part};
 use deploy::port::{Port, PortChoice};
 use deploy::progress::Progress;
 use deploy::stack::{
-    AGGREGATOR, CLICKHOUSE, DEFINITIONS_TOKEN, INGEST, KAFKA, PARTITIONS, PASSWORD, Parts, Signal, Stack,
-    StackOptions,
+    AGGREGATOR, CLICKHOUSE, DEFINITIONS_TOKEN, INGEST, KAFKA, PARTITIONS, Parts, Signal, Stack, StackOptions,
 };
 use deploy::{definitions, demo};
 
 use super::gate::{Blow, Gate};
 use super::member::Member;
 use super::proxy::Listening;
+use crate::programs::{Programs, command};
 
 /// How long anything may take to recover on a machine that is busy with other things.
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -60,21 +58,13 @@ pub struct World {
     _ports: Vec<Port>,
 }
 
-/// Programs and what is needed to run them.
-struct Programs {
-    ingest: PathBuf,
-    aggregator: PathBuf,
-    definitions: PathBuf,
-    launcher: Launcher,
-}
-
 impl World {
     /// Brings everything up; traffic may be sent when it returns.
     ///
     /// # Errors
     /// When anything does not start.
     pub async fn start(settings: &WorldSettings) -> anyhow::Result<Self> {
-        let programs = tokio::task::spawn_blocking(programs).await.context("finding the programs")??;
+        let programs = Programs::find().await?;
         let options = StackOptions {
             parts: Parts::Stores,
             dir: settings.dir.clone(),
@@ -109,14 +99,10 @@ impl World {
 
         let ingest_url = format!("http://127.0.0.1:{}", port(INGEST)?);
         let ingest_admin = format!("127.0.0.1:{}", port(INGEST)?);
-        let env = BTreeMap::from([
-            ("INGEST_LISTEN".to_owned(), ingest_url.trim_start_matches("http://").to_owned()),
-            ("INGEST_ADMIN_LISTEN".to_owned(), ingest_admin.clone()),
-            ("INGEST_APPS_DIR".to_owned(), programs.definitions.join("apps").display().to_string()),
-            ("INGEST_KAFKA__BROKERS".to_owned(), stack.kafka_brokers().to_owned()),
-            ("INGEST_RETRY_AFTER_S".to_owned(), RETRY_AFTER_S.to_owned()),
-            ("INGEST_SPOOL__DIR".to_owned(), stack.dir().join(SPOOL).display().to_string()),
-        ]);
+        let listen = ingest_url.trim_start_matches("http://");
+        let mut env = programs.ingest_env(&stack, listen, &ingest_admin);
+        env.insert("INGEST_RETRY_AFTER_S".to_owned(), RETRY_AFTER_S.to_owned());
+        env.insert("INGEST_SPOOL__DIR".to_owned(), stack.dir().join(SPOOL).display().to_string());
         let command = command(stack.dir(), INGEST, programs.ingest, env);
         let ingest =
             Part::new(INGEST, command, programs.launcher, Progress::Quiet, OnChange(Arc::new(|| {})))?;
@@ -296,17 +282,6 @@ impl World {
     }
 }
 
-fn programs() -> anyhow::Result<Programs> {
-    let progress = Progress::detect();
-    let executables = Executables::locate()?;
-    let mut found = executables.get(&[INGEST, AGGREGATOR], progress)?.into_iter();
-    let (Some(ingest), Some(aggregator)) = (found.next(), found.next()) else {
-        bail!("ingest and aggregator were not found");
-    };
-    let launcher = executables.launcher(progress)?;
-    Ok(Programs { ingest, aggregator, definitions: executables.folder("definitions"), launcher })
-}
-
 fn aggregator_env(
     settings: &WorldSettings,
     stack: &Stack,
@@ -314,21 +289,13 @@ fn aggregator_env(
     admin: &str,
 ) -> BTreeMap<String, String> {
     let session_timeout_ms = settings.session_timeout_ms;
-    let variables = [
-        ("ADMIN_LISTEN", admin.to_owned()),
-        ("DEFINITIONS_TOKEN", DEFINITIONS_TOKEN.to_owned()),
-        ("CLICKHOUSE__URL", clickhouse_url.to_owned()),
-        ("CLICKHOUSE__PASSWORD", PASSWORD.to_owned()),
-        ("KAFKA__BROKERS", stack.kafka_brokers().to_owned()),
-        ("KAFKA__PROPERTIES__SESSION_TIMEOUT_MS", session_timeout_ms.to_string()),
-        ("KAFKA__PROPERTIES__HEARTBEAT_INTERVAL_MS", (session_timeout_ms / 6).to_string()),
-    ];
-    variables.into_iter().map(|(name, value)| (format!("AGGREGATOR_{name}"), value)).collect()
-}
-
-fn command(dir: &Path, name: &str, program: PathBuf, env: BTreeMap<String, String>) -> PartCommand {
-    let log = dir.join("logs").join(format!("{name}.log"));
-    PartCommand { program, args: Vec::new(), env, dir: dir.to_owned(), log, stop_by: StopBy::Terminate }
+    let mut env = Programs::aggregator_env(stack, clickhouse_url, admin);
+    for (name, value_ms) in
+        [("SESSION_TIMEOUT_MS", session_timeout_ms), ("HEARTBEAT_INTERVAL_MS", session_timeout_ms / 6)]
+    {
+        env.insert(format!("AGGREGATOR_KAFKA__PROPERTIES__{name}"), value_ms.to_string());
+    }
+    env
 }
 
 fn strike(members: Vec<Arc<Member>>, stack: Arc<Stack>) -> super::gate::Strike {

@@ -248,8 +248,11 @@ mod tests {
         };
         let mut lines = Vec::new();
         write_rows(&beacon, &mut lines).unwrap();
-        let rows: Vec<serde_json::Value> =
-            String::from_utf8(lines).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let rows: Vec<serde_json::Value> = String::from_utf8(lines)
+            .unwrap()
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
         assert_eq!(rows.len(), 2);
         assert_eq!((&rows[0]["id"], &rows[0]["value"]), (&"b-1".into(), &83.5.into()));
         assert_eq!(rows[0]["attributes"]["route"], "/a \"b\"");
