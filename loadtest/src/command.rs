@@ -5,6 +5,7 @@ use clap::ValueEnum;
 pub(crate) mod capacity;
 pub(crate) mod faults;
 pub(crate) mod hostile;
+pub(crate) mod numbers;
 pub(crate) mod observe;
 pub(crate) mod peers;
 pub(crate) mod report;

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use loadtest::capacity::step::Limits;
 use loadtest::capacity::{self, Settings};
-use loadtest::page;
+
+use super::numbers::Numbers;
 
 /// What `--help` ends with.
 pub(crate) const EXAMPLES: &str = "Examples:
@@ -44,24 +45,17 @@ pub(crate) struct Arguments {
     /// Seed: equal seeds give equal bytes apart from the time.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// File for the same numbers as JSON.
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-    /// Page of Markdown whose part between the markers of `capacity` is written anew.
-    #[arg(long, value_name = "FILE")]
-    page: Option<PathBuf>,
     /// Folder that keeps logs and data; by default they are removed at the end.
     #[arg(long)]
     dir: Option<PathBuf>,
+    #[command(flatten)]
+    numbers: Numbers,
 }
 
 /// Measures; ends with 1 when there are no figures or counts are wrong.
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let Arguments { step, p99_ms, freshness_s, daily_users, events_per_user, seed, json, page, dir } =
-        arguments;
-    if let Some(page) = &page {
-        page::check(page, PAGE_PART)?;
-    }
+    let Arguments { step, p99_ms, freshness_s, daily_users, events_per_user, seed, dir, numbers } = arguments;
+    numbers.check(PAGE_PART)?;
     let report = capacity::run(&Settings {
         step_s: step,
         limits: Limits { p99_ms, freshness_ms: freshness_s * 1_000 },
@@ -70,14 +64,6 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         dir,
     })
     .await?;
-    println!("{}", report.markdown());
-    if let Some(path) = &json {
-        page::write_json(path, &report)?;
-        eprintln!("numbers in {}", path.display());
-    }
-    if let Some(path) = &page {
-        page::write(path, PAGE_PART, &report.markdown())?;
-        eprintln!("page {}", path.display());
-    }
+    numbers.write(PAGE_PART, &report, &report.markdown())?;
     Ok(if report.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use loadtest::page;
 use loadtest::peers::{self, Settings};
 
+use super::numbers::Numbers;
 use super::rate;
 
 /// What `--help` ends with.
@@ -35,32 +35,18 @@ pub(crate) struct Arguments {
     /// Seed: equal seeds give equal bytes apart from the time.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// File for the same numbers as JSON.
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-    /// Page of Markdown whose part between the markers of `peers` is written anew.
-    #[arg(long, value_name = "FILE")]
-    page: Option<PathBuf>,
     /// Folder that keeps logs, data and configurations; by default they are removed at the end.
     #[arg(long)]
     dir: Option<PathBuf>,
+    #[command(flatten)]
+    numbers: Numbers,
 }
 
 /// Compares; ends with 1 when our own part was not measured or its counts are wrong.
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let Arguments { rate, seconds, seed, json, page, dir } = arguments;
-    if let Some(page) = &page {
-        page::check(page, PAGE_PART)?;
-    }
+    let Arguments { rate, seconds, seed, dir, numbers } = arguments;
+    numbers.check(PAGE_PART)?;
     let report = peers::run(&Settings { rate, seconds, seed, dir }).await?;
-    println!("{}", report.markdown());
-    if let Some(path) = &json {
-        page::write_json(path, &report)?;
-        eprintln!("numbers in {}", path.display());
-    }
-    if let Some(path) = &page {
-        page::write(path, PAGE_PART, &report.markdown())?;
-        eprintln!("page {}", path.display());
-    }
+    numbers.write(PAGE_PART, &report, &report.markdown())?;
     Ok(if report.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use loadtest::page;
 use loadtest::scale::{self, Settings};
 
+use super::numbers::Numbers;
 use super::rate;
 
 /// What `--help` ends with.
@@ -43,15 +43,11 @@ pub(crate) struct Arguments {
     /// Seed: equal seeds give equal bytes apart from the time.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// File for the same numbers as JSON.
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-    /// Page of Markdown whose part between the markers of `scale` is written anew.
-    #[arg(long, value_name = "FILE")]
-    page: Option<PathBuf>,
     /// Folder that keeps logs and data; by default they are removed at the end.
     #[arg(long)]
     dir: Option<PathBuf>,
+    #[command(flatten)]
+    numbers: Numbers,
 }
 
 fn counts(text: &str) -> Result<usize, String> {
@@ -64,21 +60,10 @@ fn counts(text: &str) -> Result<usize, String> {
 
 /// Measures; ends with 1 when a size has no figures.
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let Arguments { rate, seconds, partitions, processes, shared_partitions, seed, json, page, dir } =
-        arguments;
-    if let Some(page) = &page {
-        page::check(page, PAGE_PART)?;
-    }
+    let Arguments { rate, seconds, partitions, processes, shared_partitions, seed, dir, numbers } = arguments;
+    numbers.check(PAGE_PART)?;
     let report =
         scale::run(&Settings { rate, seconds, partitions, processes, shared_partitions, seed, dir }).await?;
-    println!("{}", report.markdown());
-    if let Some(path) = &json {
-        page::write_json(path, &report)?;
-        eprintln!("numbers in {}", path.display());
-    }
-    if let Some(path) = &page {
-        page::write(path, PAGE_PART, &report.markdown())?;
-        eprintln!("page {}", path.display());
-    }
+    numbers.write(PAGE_PART, &report, &report.markdown())?;
     Ok(if report.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
