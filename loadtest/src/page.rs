@@ -36,6 +36,19 @@ pub fn check(path: &Path, name: &str) -> anyhow::Result<()> {
     replaced(&page, name, "").map(drop).with_context(|| format!("page {}", path.display()))
 }
 
+/// What stands between the markers of `name` in the page at `path`.
+///
+/// # Errors
+/// As [`write`].
+pub fn part(path: &Path, name: &str) -> anyhow::Result<String> {
+    check(path, name)?;
+    let page = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+    let (begin, end) = markers(name);
+    let (_, rest) = page.split_once(&begin).context("the beginning is missing")?;
+    let (text, _) = rest.split_once(&end).context("the end is missing")?;
+    Ok(text.trim().to_owned())
+}
+
 /// Writes what a page is made from as JSON.
 ///
 /// # Errors

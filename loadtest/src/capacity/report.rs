@@ -134,13 +134,13 @@ impl Report {
         let mut table =
             page::table(&["what", "beacons/s that keep the limits", "what broke", "cores of generator"]);
         for Found { what, knee, steps } in [&self.whole, &self.alone] {
-            let broke =
+            let mut broke =
                 steps.iter().filter(|step| Some(step.rate) == knee.breaks).map(|step| step.why.as_str());
             let at = steps.iter().find(|step| step.rate == knee.holds).map(|step| step.generator_cores);
             table.add_row([
                 what.clone(),
                 knee.words(),
-                broke.last().unwrap_or(NONE).to_owned(),
+                broke.next_back().unwrap_or(NONE).to_owned(),
                 at.map_or(NONE.to_owned(), |cores| format!("{cores:.2}")),
             ]);
         }
@@ -305,3 +305,6 @@ pub fn grouped(number: f64) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests;

@@ -236,3 +236,6 @@ fn profile(profile: Profile) -> String {
 fn megabytes(bytes: f64) -> String {
     format!("{:.1} MB", bytes / 1e6)
 }
+
+#[cfg(test)]
+mod tests;

@@ -122,3 +122,6 @@ impl Report {
         )
     }
 }
+
+#[cfg(test)]
+mod tests;
