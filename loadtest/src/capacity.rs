@@ -12,7 +12,7 @@ use std::time::Duration;
 use deploy::stack::{AGGREGATOR, CLICKHOUSE, GRACE_MS, INGEST, KAFKA, PARTITIONS};
 use deploy::topic::BEACONS;
 
-use crate::cost::settled::{now_ms, settling_ms, written};
+use crate::cost::settled::{now_ms, settling_ms};
 use crate::cost::{Cpu, Meter, disk};
 use crate::fleet::{Fleet, KINDS, Size, by_kind};
 use crate::observe::targets::Server;
@@ -151,7 +151,7 @@ impl Looking<'_> {
         };
         eprintln!("{rate:.0} beacons/s: {said}");
         if !self.fleet.processes(&[AGGREGATOR]).is_empty() {
-            written(&self.fleet.aggregator_urls(), now_ms(), PATIENCE).await?;
+            self.fleet.aggregators().written(now_ms(), PATIENCE).await?;
         }
         Ok(step)
     }
@@ -162,7 +162,7 @@ impl Looking<'_> {
         let until_ms = now_ms();
         self.fleet.start_aggregators().await?;
         let meter = Meter::start(self.fleet.processes(&[AGGREGATOR, KAFKA, CLICKHOUSE]))?;
-        written(&self.fleet.aggregator_urls(), until_ms, PATIENCE).await?;
+        self.fleet.aggregators().written(until_ms, PATIENCE).await?;
         Ok(Drained { beacons, cpu: by_kind(&meter.read()?) })
     }
 }
@@ -180,7 +180,7 @@ async fn check(
     eprintln!("measuring {rate} beacons/s to check the model");
     let step = measure(fleet, &traffic(rate, seconds, settings.seed), ledger, &settings.limits).await?;
     let until_ms = now_ms() + settling_ms(GRACE_MS);
-    written(&fleet.aggregator_urls(), until_ms, PATIENCE).await?;
+    fleet.aggregators().written(until_ms, PATIENCE).await?;
     let stack = fleet.stack();
     let server = Server::local(stack.clickhouse_url().to_owned());
     let verified = verify::verify(&verify::Settings {

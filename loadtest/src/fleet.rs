@@ -18,6 +18,7 @@ use deploy::stack::{
 use deploy::{definitions, demo};
 
 use crate::cost::Cpu;
+use crate::cost::settled::Aggregators;
 use crate::observe::Process;
 use crate::programs::{Programs, command};
 
@@ -59,6 +60,7 @@ pub struct Fleet {
     aggregators: Vec<Service>,
     stack: Arc<Stack>,
     client: reqwest::Client,
+    partitions: usize,
     _ports: Vec<Port>,
 }
 
@@ -78,8 +80,14 @@ impl Fleet {
         };
         let stack = Arc::new(Stack::start(options).await?);
         let client = reqwest::Client::builder().no_proxy().timeout(ANSWER_PATIENCE).build()?;
-        let mut fleet =
-            Self { ingests: Vec::new(), aggregators: Vec::new(), stack, client, _ports: Vec::new() };
+        let mut fleet = Self {
+            ingests: Vec::new(),
+            aggregators: Vec::new(),
+            stack,
+            client,
+            partitions: usize::try_from(size.partitions)?,
+            _ports: Vec::new(),
+        };
         for number in 1..=size.aggregators {
             let (url, admin) = (fleet.address(AGGREGATOR)?, fleet.address(AGGREGATOR)?);
             let env = Programs::aggregator_env(&fleet.stack, fleet.stack.clickhouse_url(), &admin);
@@ -181,9 +189,10 @@ impl Fleet {
         self.ingests.iter().map(|service| service.url.clone()).collect()
     }
 
-    /// Base URLs of the aggregators' admin servers.
-    pub fn aggregator_urls(&self) -> Vec<String> {
-        self.aggregators.iter().map(|service| service.admin_url.clone()).collect()
+    /// The aggregators, as far as they tell what they have written.
+    pub fn aggregators(&self) -> Aggregators {
+        let urls = self.aggregators.iter().map(|service| service.admin_url.clone()).collect();
+        Aggregators { urls, partitions: self.partitions }
     }
 
     /// Every process that runs now, of the kinds that are asked for.

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::capacity::report::Drained;
 use crate::capacity::step::{Limits, Step, measure, traffic};
-use crate::cost::settled::{now_ms, written};
+use crate::cost::settled::now_ms;
 use crate::cost::{Cpu, Meter};
 use crate::fleet::{Fleet, KINDS, Size, by_kind};
 use crate::report::machine::{self, Machine};
@@ -94,14 +94,14 @@ async fn point(settings: &Settings, partitions: i32, processes: usize) -> anyhow
     let idle = by_kind(&Meter::idle(fleet.processes(&KINDS), IDLE_FOR).await?);
     let sent = traffic(settings.rate, settings.seconds, settings.seed);
     let step = measure(&fleet, &sent, &ledger, &limits).await?;
-    written(&fleet.aggregator_urls(), now_ms(), PATIENCE).await?;
+    fleet.aggregators().written(now_ms(), PATIENCE).await?;
     fleet.stop_aggregators().await;
     let more = traffic(settings.rate, settings.seconds, settings.seed + 100);
     let backlog = measure(&fleet, &more, &ledger, &limits).await?;
     let until_ms = now_ms();
     fleet.start_aggregators().await?;
     let meter = Meter::start(fleet.processes(&[AGGREGATOR, KAFKA, CLICKHOUSE]))?;
-    written(&fleet.aggregator_urls(), until_ms, PATIENCE).await?;
+    fleet.aggregators().written(until_ms, PATIENCE).await?;
     let drained = Drained { beacons: backlog.accepted, cpu: by_kind(&meter.read()?) };
     fleet.stop().await;
     Ok(Point { partitions, processes, idle, step, drained })

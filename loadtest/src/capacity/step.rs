@@ -113,7 +113,7 @@ pub async fn measure(
 
 /// Admin servers of the aggregators that run.
 fn running(fleet: &Fleet) -> Vec<String> {
-    if fleet.processes(&[AGGREGATOR]).is_empty() { Vec::new() } else { fleet.aggregator_urls() }
+    if fleet.processes(&[AGGREGATOR]).is_empty() { Vec::new() } else { fleet.aggregators().urls }
 }
 
 fn judge(rate: f64, summaries: &[Summary], freshness_ms: Option<u64>, cpu: Cpu, limits: &Limits) -> Step {

@@ -7,10 +7,11 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::observe::metrics::Metrics;
-use crate::observe::sample::AggregatorSample;
 use crate::scenario::{PLANNED_MS_MAX, TIMEOUT_MS};
 
 const POLL: Duration = Duration::from_millis(250);
+/// Wall clock less the log time of what a partition has written, s; there is none of a partition that wrote nothing yet.
+const FRESHNESS: &str = "aggregator_freshness_seconds";
 /// An admin server that takes longer is asked again.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -24,36 +25,74 @@ pub fn now_ms() -> i64 {
     Timestamp::now().as_millisecond()
 }
 
-/// Returns when the aggregators at `urls` (their admin servers) have written everything that was appended before
-/// `until_ms`, and says how long that took from now.
-///
-/// # Errors
-/// When that takes longer than `patience`.
-pub async fn written(urls: &[String], until_ms: i64, patience: Duration) -> anyhow::Result<Duration> {
-    let client = reqwest::Client::builder().no_proxy().timeout(ANSWER_PATIENCE).build()?;
-    let begun = Instant::now();
-    loop {
-        let written_ms = written_until_ms(&client, urls).await;
-        if written_ms.is_some_and(|written_ms| written_ms >= until_ms) {
-            return Ok(begun.elapsed());
+/// The aggregators of a log.
+#[derive(Debug, Clone)]
+pub struct Aggregators {
+    /// Base URLs of their admin servers.
+    pub urls: Vec<String>,
+    /// Partitions of the log.
+    pub partitions: usize,
+}
+
+impl Aggregators {
+    /// Returns when they have written everything that was appended before `until_ms`.
+    ///
+    /// # Errors
+    /// When that takes longer than `patience`.
+    pub async fn written(&self, until_ms: i64, patience: Duration) -> anyhow::Result<()> {
+        let client = reqwest::Client::builder().no_proxy().timeout(ANSWER_PATIENCE).build()?;
+        let begun = Instant::now();
+        loop {
+            let written_ms = self.written_until_ms(&client).await;
+            if written_ms.is_some_and(|written_ms| written_ms >= until_ms) {
+                return Ok(());
+            }
+            if begun.elapsed() >= patience {
+                let behind = written_ms.map_or("not every partition has written".to_owned(), |written_ms| {
+                    format!("the tables are {:.1} s from it", (until_ms - written_ms) as f64 / 1_000.0)
+                });
+                bail!("not everything that was sent was written within {} s: {behind}", patience.as_secs());
+            }
+            tokio::time::sleep(POLL).await;
         }
-        if begun.elapsed() >= patience {
-            let behind = written_ms.map_or("nothing is known of what is written".to_owned(), |written_ms| {
-                format!("the tables are {:.1} s from it", (until_ms - written_ms) as f64 / 1_000.0)
-            });
-            bail!("not everything that was sent was written within {} s: {behind}", patience.as_secs());
+    }
+
+    /// Log time up to which the slowest partition is written; `None` while one is not known.
+    async fn written_until_ms(&self, client: &reqwest::Client) -> Option<i64> {
+        let mut answers = Vec::new();
+        for url in &self.urls {
+            let answer = client.get(format!("{}/metrics", url.trim_end_matches('/'))).send().await.ok()?;
+            answers.push(Metrics::parse(&answer.error_for_status().ok()?.text().await.ok()?));
         }
-        tokio::time::sleep(POLL).await;
+        let behind_ms = slowest_ms(&answers, self.partitions)?;
+        Some(now_ms() - behind_ms)
     }
 }
 
-/// Log time up to which the slowest partition is written; `None` while an aggregator does not answer.
-async fn written_until_ms(client: &reqwest::Client, urls: &[String]) -> Option<i64> {
-    let mut sum = AggregatorSample::default();
-    for url in urls {
-        let answer = client.get(format!("{}/metrics", url.trim_end_matches('/'))).send().await.ok()?;
-        sum.add(&Metrics::parse(&answer.error_for_status().ok()?.text().await.ok()?));
+/// How far the slowest of all partitions is behind.
+fn slowest_ms(answers: &[Metrics], partitions: usize) -> Option<i64> {
+    // While partitions change their owner two may tell of one, and nobody of another.
+    if answers.iter().map(|metrics| metrics.count(FRESHNESS)).sum::<usize>() != partitions {
+        return None;
     }
-    // Before the first batch there is no freshness, and a zero of all would be better than true.
-    (sum.written_freshness_ms > 0).then(|| now_ms() - sum.written_freshness_ms as i64)
+    let slowest_s = answers.iter().filter_map(|metrics| metrics.max(FRESHNESS)).reduce(f64::max)?;
+    Some((slowest_s * 1_000.0).ceil() as i64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_partition_that_nobody_tells_of_is_not_written() {
+        let answer = |text: &str| Metrics::parse(text);
+        let one = answer(
+            "aggregator_freshness_seconds{partition=\"0\"} 2.5\naggregator_freshness_seconds{partition=\"3\"} 1",
+        );
+        let other = answer("aggregator_freshness_seconds{partition=\"1\"} 0.25");
+        assert_eq!(slowest_ms(&[one.clone(), other.clone()], 3), Some(2_500));
+        assert_eq!(slowest_ms(&[one.clone(), other], 4), None);
+        assert_eq!(slowest_ms(&[one], 3), None);
+        assert_eq!(slowest_ms(&[], 0), None);
+    }
 }

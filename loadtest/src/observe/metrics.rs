@@ -27,6 +27,11 @@ impl Metrics {
         self.values(name).reduce(f64::max)
     }
 
+    /// Samples of a metric: one for each set of labels.
+    pub fn count(&self, name: &str) -> usize {
+        self.values(name).count()
+    }
+
     fn values(&self, name: &str) -> impl Iterator<Item = f64> {
         self.0.iter().filter(move |(found, _)| found == name).map(|(_, value)| *value)
     }
@@ -50,5 +55,6 @@ mod tests {
         }
         assert_eq!(metrics.max("lag_records"), Some(4.5));
         assert_eq!(metrics.max("none"), None);
+        assert_eq!((metrics.count("lag_records"), metrics.count("none")), (2, 0));
     }
 }

@@ -36,6 +36,10 @@ pub struct Report {
     pub events: u64,
     /// Events of beacons that came again: whoever keeps all rows counts them twice.
     pub repeated_events: u64,
+    /// Bytes of the log of this traffic, one replica.
+    pub log_bytes: u64,
+    /// Bytes of its copy as JSON, one replica.
+    pub copy_bytes: Option<u64>,
     /// Whether our own counts are those of the truth.
     pub verified: Option<Verified>,
     /// What was measured.
@@ -138,6 +142,14 @@ impl Report {
             text.push_str(&format!("\n**{title}**\n\n{}\n", self.table(way)));
         }
         text.push_str(&format!("\n**What a question costs**\n\n{}\n", self.questions_table()));
+        if let Some(copy_bytes) = self.copy_bytes {
+            let per_million = |bytes: u64| megabytes(bytes as f64 / self.events.max(1) as f64 * 1e6);
+            text.push_str(&format!(
+                "\nKafka keeps {} a million events of the log, and {} of the copy as JSON, both by lz4.\n",
+                per_million(self.log_bytes),
+                per_million(copy_bytes)
+            ));
+        }
         if self.repeated_events > 0 {
             text.push_str(&format!(
                 "\n{} of the {} events came in beacons that were sent again: tables that keep every row count them twice, \
