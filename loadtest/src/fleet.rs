@@ -8,19 +8,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::bail;
+use deploy::definitions;
 use deploy::part::{OnChange, Part};
 use deploy::port::{Port, PortChoice};
 use deploy::progress::Progress;
-use deploy::stack::{
-    AGGREGATOR, CLICKHOUSE, DEFINITIONS_TOKEN, FLUSH_INTERVAL_MS, GRACE_MS, INGEST, KAFKA, Parts, Stack,
-    StackOptions,
-};
-use deploy::{definitions, demo};
+use deploy::stack::{AGGREGATOR, CLICKHOUSE, DEFINITIONS_TOKEN, INGEST, KAFKA, Parts, Stack, StackOptions};
 
 use crate::cost::Cpu;
 use crate::cost::settled::Aggregators;
 use crate::observe::Process;
-use crate::programs::{Programs, command};
+use crate::programs::{Programs, command, engine_settings};
 
 /// How long anything may take to start on a machine that is busy with other things.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -95,7 +92,7 @@ impl Fleet {
             fleet.aggregators.push(service);
         }
         fleet.start_aggregators().await?;
-        let set = definitions::load(&programs.definitions, demo::settings(GRACE_MS, FLUSH_INTERVAL_MS))?;
+        let set = definitions::load(&programs.definitions, engine_settings())?;
         if let Some(aggregator) = fleet.aggregators.first() {
             definitions::post(&aggregator.admin_url, DEFINITIONS_TOKEN, &set).await?;
         }

@@ -8,7 +8,21 @@ use deploy::executable::Executables;
 use deploy::launch::Launcher;
 use deploy::part::{PartCommand, StopBy};
 use deploy::progress::Progress;
-use deploy::stack::{AGGREGATOR, DEFINITIONS_TOKEN, INGEST, PASSWORD, Stack};
+use deploy::stack::{AGGREGATOR, DEFINITIONS_TOKEN, GRACE_MS, INGEST, PASSWORD, Stack};
+use schema::definition::EngineSettings;
+
+/// Flush intervals after which a quiet partition moves on: the product's own number would make every settling wait a minute.
+const IDLE_FLUSH_INTERVALS: i64 = 2;
+
+/// Settings of the definitions for what is measured: those of the product, but attempts settle as soon as in the local
+/// stack, which costs the same and is waited for.
+pub(crate) fn engine_settings() -> EngineSettings {
+    EngineSettings {
+        grace_ms: GRACE_MS,
+        idle_flush_intervals: IDLE_FLUSH_INTERVALS,
+        ..EngineSettings::default()
+    }
+}
 
 /// Programs and what is needed to run them.
 pub(crate) struct Programs {

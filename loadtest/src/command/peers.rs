@@ -13,7 +13,7 @@ pub(crate) const EXAMPLES: &str = "Examples:
   The whole comparison, in less than ten minutes:
     loadtest peers
   At a higher rate, with the numbers for machines, and the page of the documentation written anew:
-    loadtest peers --rate 1000 --json peers.json --page docs/peers.md
+    loadtest peers --rate 2000 --json peers.json --page docs/peers.md
   A short look, with all logs, data and configurations kept:
     loadtest peers --rate 200 --seconds 10 --dir /tmp/peers
 
@@ -27,7 +27,7 @@ const PAGE_PART: &str = "peers";
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// Beacons a second.
-    #[arg(long, default_value_t = 500.0, value_parser = rate)]
+    #[arg(long, default_value_t = 1_000.0, value_parser = rate)]
     rate: f64,
     /// Seconds of each measurement.
     #[arg(long, default_value_t = 45, value_parser = clap::value_parser!(u64).range(5..=3_600))]

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use anyhow::bail;
 use deploy::clickhouse::ClickHouse;
-use deploy::stack::FLUSH_INTERVAL_MS;
 use serde::Deserialize;
 use tokio::time::Instant;
+
+use crate::programs::engine_settings;
 
 /// A look costs the server CPU that is measured.
 const POLL: Duration = Duration::from_millis(500);
@@ -60,6 +61,8 @@ impl Engine<'_> {
 
     fn statements(&self, brokers: &str, topic: &str) -> Vec<String> {
         let Self { database, .. } = self;
+        // As fresh as the aggregator's tables.
+        let flush_ms = engine_settings().flush_interval_ms;
         let (queue, events) = (format!("{database}.queue"), format!("{database}.events"));
         let mut statements = vec![
             format!("CREATE DATABASE {database}"),
@@ -70,7 +73,7 @@ impl Engine<'_> {
             format!(
                 "CREATE TABLE {queue} ({COLUMNS}, time_ms Int64) ENGINE = Kafka SETTINGS \
                  kafka_broker_list = '{brokers}', kafka_topic_list = '{topic}', kafka_group_name = '{database}', \
-                 kafka_format = 'JSONEachRow', kafka_num_consumers = 1, kafka_flush_interval_ms = {FLUSH_INTERVAL_MS}"
+                 kafka_format = 'JSONEachRow', kafka_num_consumers = 1, kafka_flush_interval_ms = {flush_ms}"
             ),
         ];
         if self.fills == Fills::EventsAndMinutes {

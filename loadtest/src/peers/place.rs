@@ -3,15 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
+use deploy::definitions;
 use deploy::executable::Executables;
 use deploy::launch::Launcher;
 use deploy::progress::Progress;
-use deploy::stack::{CLICKHOUSE, Parts, Stack, StackOptions};
+use deploy::stack::{CLICKHOUSE, DEFINITIONS_TOKEN, Parts, Stack, StackOptions};
 
 use super::Settings;
 use crate::drive;
 use crate::observe::{Process, metrics::Metrics};
+use crate::programs::engine_settings;
 use crate::scenario::Profile;
 use crate::schedule::{Arrivals, Traffic};
 use crate::summary::Summary;
@@ -21,6 +23,9 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long beacons are tried again after the last sending.
 const DRAIN: Duration = Duration::from_secs(20);
 const CONNECTIONS: usize = 64;
+/// How long the definitions may take to be active.
+const DEFINITIONS_PATIENCE: Duration = Duration::from_secs(60);
+const POLL: Duration = Duration::from_millis(200);
 
 /// See the module. Dropping it ends every process.
 pub(super) struct Place {
@@ -38,6 +43,7 @@ impl Place {
     pub(super) async fn start(settings: Settings, progress: Progress) -> anyhow::Result<Self> {
         let options = StackOptions { dir: settings.dir.clone(), progress, ..StackOptions::default() };
         let stack = Arc::new(Stack::start(options).await?);
+        activate(&stack).await?;
         let theirs_dir = settings.dir.as_ref().map(|dir| dir.join("peers"));
         let theirs = StackOptions { dir: theirs_dir, ..StackOptions::of(Parts::ClickHouse) };
         let theirs = Arc::new(Stack::start(theirs).await.context("starting the peers' ClickHouse")?);
@@ -86,6 +92,28 @@ impl Place {
         let client = reqwest::Client::builder().no_proxy().build()?;
         let text = client.get(url).send().await?.error_for_status()?.text().await?;
         Ok(Metrics::parse(&text).sum("ingest_events_total").round() as u64)
+    }
+}
+
+/// Activates the definitions with the settings of what is measured.
+async fn activate(stack: &Stack) -> anyhow::Result<()> {
+    let executables =
+        tokio::task::spawn_blocking(Executables::locate).await.context("finding the definitions")??;
+    let set = definitions::load(&executables.folder("definitions"), engine_settings())?;
+    definitions::post(stack.aggregator_url(), DEFINITIONS_TOKEN, &set).await?;
+    let sql = format!("SELECT count() AS active FROM sli.definitions WHERE set_id = '{}'", set.id);
+    let active = tokio::time::timeout(DEFINITIONS_PATIENCE, async {
+        loop {
+            let rows = stack.query(&sql).await?;
+            if rows.first().and_then(|row| row["active"].as_u64()).is_some_and(|active| active > 0) {
+                return Ok(());
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    });
+    match active.await {
+        Ok(result) => result,
+        Err(_) => bail!("the definitions were not active after {} s", DEFINITIONS_PATIENCE.as_secs()),
     }
 }
 
