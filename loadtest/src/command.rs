@@ -2,12 +2,16 @@
 
 use clap::ValueEnum;
 
+pub(crate) mod capacity;
 pub(crate) mod drill;
 pub(crate) mod faults;
 pub(crate) mod hostile;
+pub(crate) mod numbers;
 pub(crate) mod observe;
+pub(crate) mod peers;
 pub(crate) mod report;
 pub(crate) mod run;
+pub(crate) mod scale;
 pub(crate) mod soak;
 pub(crate) mod verify;
 

@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 
 mod command;
 
-use command::{drill, faults, hostile, report, run, soak, verify};
+use command::{capacity, drill, faults, hostile, peers, report, run, scale, soak, verify};
 
 #[derive(Debug, Parser)]
 #[command(version, about = "Open-loop traffic with known truth, and its verification against ClickHouse")]
@@ -55,6 +55,24 @@ enum Command {
     /// for 99 % of the time, no part ended, and no memory grew by 5 % an hour; with 1 and the reason otherwise.
     #[command(after_help = soak::EXAMPLES)]
     Soak(soak::Arguments),
+    /// Compares this pipeline with what teams use instead, on the same traffic: CPU an event, bytes, questions.
+    ///
+    /// Brings up Kafka, two ClickHouse, ingest, aggregator and a collector on free ports, and ends all of it. A peer that
+    /// cannot be built or fails is left out with the reason. Ends with 0 when our own part was measured and its counts
+    /// are those of the truth, with 1 otherwise.
+    #[command(after_help = peers::EXAMPLES)]
+    Peers(peers::Arguments),
+    /// Finds the rates at which limits break, what a beacon costs, and what a traffic needs in cores, partitions and disk.
+    ///
+    /// Brings up a stack of its own on free ports, twice, and ends it. Ends with 0 when there are figures and the counts of
+    /// the last measurement are those of the truth, with 1 otherwise.
+    #[command(after_help = capacity::EXAMPLES)]
+    Capacity(capacity::Arguments),
+    /// Measures what a beacon costs with more partitions, ingests and aggregators.
+    ///
+    /// Brings up a stack for each size on free ports, and ends it. Ends with 0 when every size has figures.
+    #[command(after_help = scale::EXAMPLES)]
+    Scale(scale::Arguments),
     /// Makes the page of a run from its JSON file again.
     Report(report::Arguments),
 }
@@ -68,6 +86,9 @@ async fn main() -> anyhow::Result<ExitCode> {
         Command::Drill(arguments) => drill::run(arguments).await,
         Command::Hostile(arguments) => hostile::run(arguments).await,
         Command::Soak(arguments) => soak::run(arguments).await,
+        Command::Peers(arguments) => peers::run(arguments).await,
+        Command::Capacity(arguments) => capacity::run(arguments).await,
+        Command::Scale(arguments) => scale::run(arguments).await,
         Command::Report(arguments) => report::run(&arguments),
     }
 }

@@ -54,6 +54,8 @@ pub enum Profile {
     Native,
     /// Web and native users whose beacons arrive once and in order.
     Tidy,
+    /// As `tidy`, in the formats of OpenTelemetry only: what any receiver of OTLP understands.
+    Otlp,
 }
 
 /// The apps of the study app.

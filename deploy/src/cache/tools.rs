@@ -1,4 +1,4 @@
-//! Tools that tests run beside the product: packages of Python and programs of Go, pinned by files in the repository.
+//! Tools that tests and comparisons run beside the product: packages of Python and programs of Go, pinned by files in the repository.
 //!
 //! A folder carries the digest of the pins, so it is made once and is never another version's.
 
@@ -18,7 +18,7 @@ impl Cache {
     /// # Errors
     /// When the file cannot be read, or pip is missing or fails.
     pub fn python_packages(&self, requirements: &Path) -> Result<PathBuf, StackError> {
-        self.made("python", requirements, |dir| {
+        self.made("python", &[requirements.to_owned()], |dir| {
             let mut pip = Command::new("python3");
             pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target"])
                 .arg(dir)
@@ -29,28 +29,32 @@ impl Cache {
         })
     }
 
-    /// A folder with the programs that the Go module of `dir` names as tools.
+    /// A folder with the programs that the Go module of `dir` names as tools, or has the source of.
     ///
     /// # Errors
-    /// When `go.sum` cannot be read, or Go is missing or fails.
+    /// When `go.sum` or a source cannot be read, or Go is missing or fails.
     pub fn go_programs(&self, dir: &Path, packages: &[&str]) -> Result<PathBuf, StackError> {
-        self.made("go", &dir.join("go.sum"), |place| {
+        let mut pins = vec![dir.join("go.sum")];
+        pins.extend(go_sources(dir)?);
+        self.made("go", &pins, |place| {
             let mut go = Command::new("go");
             go.current_dir(dir).args(["build", "-o"]).arg(place).args(packages);
-            run(go, "which builds tools of the tests", "install Go", "go build", AGAIN).map(drop)
+            run(go, "which builds programs of Go", "install Go", "go build", AGAIN).map(drop)
         })
     }
 
-    /// The folder that `make` fills, made anew when the file of pins is another.
+    /// The folder that `make` fills, made anew when a file of pins is another.
     fn made(
         &self,
         kind: &str,
-        pins: &Path,
+        pins: &[PathBuf],
         make: impl FnOnce(&Path) -> Result<(), StackError>,
     ) -> Result<PathBuf, StackError> {
-        let content = std::fs::read(pins).map_err(StackError::io("read", pins))?;
-        let digest: String =
-            Sha256::digest(content).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let mut hash = Sha256::new();
+        for path in pins {
+            hash.update(std::fs::read(path).map_err(StackError::io("read", path))?);
+        }
+        let digest: String = hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
         let name = format!("{kind}-{digest}");
         let place = self.root.join(&name);
         if place.is_dir() {
@@ -69,6 +73,15 @@ impl Cache {
         std::fs::rename(coming.keep(), &place).map_err(StackError::io("rename the download to", &place))?;
         Ok(place)
     }
+}
+
+/// The Go files of a folder itself, in the order of their names.
+fn go_sources(dir: &Path) -> Result<Vec<PathBuf>, StackError> {
+    let entries = std::fs::read_dir(dir).map_err(StackError::io("read", dir))?;
+    let is_go = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "go");
+    let mut files: Vec<_> = entries.flatten().map(|entry| entry.path()).filter(is_go).collect();
+    files.sort();
+    Ok(files)
 }
 
 /// What to do when a download fails.

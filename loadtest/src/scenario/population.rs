@@ -99,7 +99,7 @@ pub(super) const APP_PROTOBUF: Formats =
 /// Draws the app that a user has.
 pub(super) fn draw_app(sampler: &mut Sampler, profile: Profile) -> App {
     match profile {
-        Profile::Full | Profile::Mixed | Profile::Tidy => {
+        Profile::Full | Profile::Mixed | Profile::Tidy | Profile::Otlp => {
             sampler.weighted(&[(60, App::Web), (22, App::Ios), (18, App::Android)])
         }
         Profile::Web => App::Web,
@@ -111,8 +111,13 @@ impl Client {
     /// Draws a user of `app`.
     pub(super) fn draw(sampler: &mut Sampler, app: App, profile: Profile, release_is_out: bool) -> Self {
         let full = profile == Profile::Full;
-        let irregular = profile != Profile::Tidy;
-        let formats = draw_formats(sampler, app, full);
+        let irregular = !matches!(profile, Profile::Tidy | Profile::Otlp);
+        let formats = match profile {
+            Profile::Otlp => draw_otlp_formats(sampler, app),
+            Profile::Full | Profile::Mixed | Profile::Web | Profile::Native | Profile::Tidy => {
+                draw_formats(sampler, app, full)
+            }
+        };
         let bot = irregular && app == App::Web && sampler.chance(10);
         let device = match app {
             App::Web if bot => sampler.one_of(&device::BOTS),
@@ -177,6 +182,13 @@ impl Client {
             let error_ms = sampler.between(CLOCK_ERROR_MS_MIN, CLOCK_ERROR_MS_MAX) as i64;
             self.clock_error_ms = if sampler.chance(500) { error_ms } else { -error_ms };
         }
+    }
+}
+
+fn draw_otlp_formats(sampler: &mut Sampler, app: App) -> Formats {
+    match app {
+        App::Web => sampler.one_of(&[PAGE_JSON, PAGE_PROTOBUF]),
+        App::Ios | App::Android => sampler.one_of(&[APP_JSON, APP_PROTOBUF]),
     }
 }
 

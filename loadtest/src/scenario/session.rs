@@ -40,7 +40,7 @@ pub fn play(seed: u64, number: u64, profile: Profile, release_is_out: bool) -> S
             (30, Sender::Gateway),
             (60, Sender::Reports),
         ]),
-        Profile::Mixed | Profile::Web | Profile::Native | Profile::Tidy => Sender::Person,
+        Profile::Mixed | Profile::Web | Profile::Native | Profile::Tidy | Profile::Otlp => Sender::Person,
     };
     match sender {
         Sender::Person => {

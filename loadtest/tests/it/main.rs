@@ -4,7 +4,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails where it stands")]
 
 mod browser;
+mod engine;
 mod hostile;
+mod pages;
 mod run;
 mod server;
 mod stall;
