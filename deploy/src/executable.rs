@@ -27,7 +27,7 @@ const BUILT_FROM: [(&str, &[&str]); 4] = [
     ("loadtest", &["loadtest", "deploy", "schema"]),
 ];
 /// Folders of a package whose files are not in its executable.
-const NOT_BUILT_IN: [&str; 4] = ["benches", "examples", "fuzz", "tests"];
+const NOT_BUILT_IN: [&str; 6] = ["benches", "drills", "examples", "fuzz", "peers", "tests"];
 /// The kernel's name of the running program, right even when the file was replaced since.
 const RUNNING: &str = "/proc/self/exe";
 
@@ -158,23 +158,22 @@ fn is_up_to_date(executable: &Path, package: &str, root: &Path) -> bool {
     let Some((_, packages)) = BUILT_FROM.iter().find(|(name, _)| *name == package) else { return false };
     let is_older = |path: PathBuf| modified(&path).is_some_and(|changed| changed <= built);
     ["Cargo.lock", "Cargo.toml"].into_iter().all(|name| is_older(root.join(name)))
-        && packages.iter().all(|name| sources(&root.join(name)).into_iter().all(is_older))
+        && packages.iter().all(|name| files(&root.join(name), &NOT_BUILT_IN).into_iter().all(is_older))
 }
 
 fn modified(path: &Path) -> Option<SystemTime> {
     std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok()
 }
 
-/// The files below `folder` that executables are built from.
-fn sources(folder: &Path) -> Vec<PathBuf> {
+/// The files below `folder`, but for what is in the folders `left_out` right in it.
+fn files(folder: &Path, left_out: &[&str]) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
     let mut found = Vec::new();
     for entry in entries.flatten() {
-        let is_left_out = NOT_BUILT_IN.iter().any(|name| entry.file_name() == *name);
-        match entry.file_type() {
-            Ok(kind) if kind.is_dir() && is_left_out => {}
-            Ok(kind) if kind.is_dir() => found.extend(sources(&entry.path())),
-            _ => found.push(entry.path()),
+        if !entry.path().is_dir() {
+            found.push(entry.path());
+        } else if !left_out.iter().any(|name| entry.file_name() == *name) {
+            found.extend(files(&entry.path(), &[]));
         }
     }
     found
@@ -272,7 +271,8 @@ mod tests {
             let text = std::fs::read_to_string(root.join(package).join("Cargo.toml")).unwrap();
             let dependencies = text.split("\n[dependencies]\n").nth(1).unwrap().split("\n[").next().unwrap();
             let names = dependencies.lines().filter_map(|line| line.split(['.', ' ', '=']).next());
-            names.filter(|name| root.join(name).join("Cargo.toml").is_file()).map(str::to_owned).collect()
+            let own = names.filter(|name| !name.is_empty() && root.join(name).join("Cargo.toml").is_file());
+            own.map(str::to_owned).collect()
         };
         for (package, packages) in BUILT_FROM {
             let mut all = BTreeSet::from([package.to_owned()]);

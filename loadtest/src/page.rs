@@ -30,7 +30,7 @@ pub fn write(path: &Path, name: &str, text: &str) -> anyhow::Result<()> {
 /// That `path` can be written, before minutes are spent.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn check(path: &Path, name: &str) -> anyhow::Result<()> {
     let page = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
     replaced(&page, name, "").map(drop).with_context(|| format!("page {}", path.display()))
@@ -39,7 +39,7 @@ pub fn check(path: &Path, name: &str) -> anyhow::Result<()> {
 /// What stands between the markers of `name` in the page at `path`.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn part(path: &Path, name: &str) -> anyhow::Result<String> {
     check(path, name)?;
     let page = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
