@@ -121,6 +121,7 @@ async fn carry_out(
         drain: DRAIN,
     }));
     let disturbed = disturb(drill, world, &mut outcome.steps).await;
+    outcome.steps.sort_by(|one, other| one.at_s.total_cmp(&other.at_s));
     let recovered = match disturbed {
         Ok(()) => world.recovered().await,
         Err(error) => Err(error),

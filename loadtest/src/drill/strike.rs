@@ -165,7 +165,7 @@ pub async fn undo(world: &mut World, under: Under) -> anyhow::Result<Seen> {
             world.disk(name)?.free()?;
             seen.map(|seen| {
                 let left = left.map_or("an unknown number of".to_owned(), |left| left.to_string());
-                format!("{} MiB filled, {left} bytes left, {seen}", filled >> 20)
+                format!("{} MiB filled, {left} bytes free at its end, {seen}", filled >> 20)
             })
         }
         Under::Wrong(name, seen) => {

@@ -93,7 +93,7 @@ mod tests {
         outcome.steps.push(Struck::new(
             20.0,
             (0, 5),
-            "kill".into(),
+            "kill -9 of Kafka".into(),
             Ok("process 1 was killed, 2 went on".into()),
         ));
         outcome.sent = Some(Sent {
