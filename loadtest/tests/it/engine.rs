@@ -79,11 +79,12 @@ async fn what_is_copied_of_the_log_is_in_the_tables_and_answers() {
     let answering =
         Answering { url: stack.clickhouse_url().to_owned(), process: Process::with_pid(CLICKHOUSE, pid) };
     let answered = ask_all(&answering, &answering, &[Tables::Minutes, Tables::Events]).await.unwrap();
-    assert!(
-        answered
-            .iter()
-            .filter(|answer| answer.tables == Tables::Events)
-            .all(|answer| answer.asked.rows == 10)
-    );
+    // Every event is a page load, so what asks for those reads all of them, and what asks for others skips some.
+    let rows: Vec<u64> = answered
+        .iter()
+        .filter(|answer| answer.tables == Tables::Events)
+        .map(|answer| answer.asked.rows)
+        .collect();
+    assert!(rows.contains(&10) && rows.iter().all(|rows| *rows <= 10), "{rows:?}");
     stack.stop().await;
 }
