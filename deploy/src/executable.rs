@@ -16,10 +16,9 @@ use crate::tool;
 
 /// This program's own name.
 const OWN: &str = "deploy";
-/// Packages that are built whenever one of the services is needed: always the same, because Cargo builds a
-/// dependency again for every set of packages that asks other features of it.
-const BUILT_TOGETHER: [&str; 4] = ["aggregator", "deploy", "ingest", "loadtest"];
-/// The packages of this project that a package's executable is built from.
+/// Packages that are built whenever one of the services is needed, and the packages of this project that each one's
+/// executable is built from. Always all of them, because Cargo builds a dependency again for every set of packages
+/// that asks other features of it.
 const BUILT_FROM: [(&str, &[&str]); 4] = [
     ("aggregator", &["aggregator", "schema", "settings"]),
     ("deploy", &["deploy", "schema"]),
@@ -27,7 +26,7 @@ const BUILT_FROM: [(&str, &[&str]); 4] = [
     ("loadtest", &["loadtest", "deploy", "schema"]),
 ];
 /// Folders of a package whose files are not in its executable.
-const NOT_BUILT_IN: [&str; 6] = ["benches", "drills", "examples", "fuzz", "peers", "tests"];
+const NOT_BUILT_IN: [&str; 5] = ["benches", "drills", "examples", "fuzz", "tests"];
 /// The kernel's name of the running program, right even when the file was replaced since.
 const RUNNING: &str = "/proc/self/exe";
 
@@ -89,8 +88,9 @@ impl Executables {
                 if !*built {
                     // Tests of the whole workspace find them built, with its features: with those of the packages alone
                     // Cargo would compile most dependencies a second time.
-                    if !BUILT_TOGETHER.iter().all(|name| is_up_to_date(&dir.join(name), name, root)) {
-                        build(root, target_dir, profile_dir, &BUILT_TOGETHER, progress)?;
+                    let together = BUILT_FROM.map(|(package, _)| package);
+                    if !together.iter().all(|name| is_up_to_date(&dir.join(name), name, root)) {
+                        build(root, target_dir, profile_dir, &together, progress)?;
                     }
                     *built = true;
                 }

@@ -9,12 +9,13 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use deploy::stack::{AGGREGATOR, CLICKHOUSE, GRACE_MS, INGEST, KAFKA, PARTITIONS};
+use deploy::stack::{AGGREGATOR, CLICKHOUSE, GRACE_MS, KAFKA, PARTITIONS};
 use deploy::topic::BEACONS;
 
-use crate::cost::settled::{now_ms, settling_ms};
+use crate::cost::settled::settling_ms;
 use crate::cost::{Cpu, Meter, disk};
 use crate::fleet::{Fleet, KINDS, Size, by_kind};
+use crate::observe::now_ms;
 use crate::observe::targets::Server;
 use crate::report::Verified;
 use crate::report::machine::{self, Machine};
@@ -79,7 +80,7 @@ pub async fn run(settings: &Settings) -> anyhow::Result<Report> {
     let whole = looking.knee("the whole pipeline", FIRST_RATE).await?;
     fleet.stop_aggregators().await;
     let alone = looking.knee("ingest alone", (whole.knee.holds / 2.0).max(FIRST_RATE)).await?;
-    let drained = looking.drain(alone.beacons()).await?;
+    let drained = drain(&fleet, alone.beacons()).await?;
     let rate = |share: f64| (whole.knee.holds.max(FIRST_RATE / 4.0) * share).round();
     eprintln!("measuring {} beacons/s for the model", rate(MODEL_SHARE));
     let seconds = settings.step_s * MODEL_STEPS;
@@ -155,16 +156,19 @@ impl Looking<'_> {
         }
         Ok(step)
     }
+}
 
-    /// Starts the aggregator behind a backlog of `beacons`, and waits until it has caught up.
-    async fn drain(&self, beacons: u64) -> anyhow::Result<Drained> {
-        eprintln!("catching up with {beacons} beacons");
-        let until_ms = now_ms();
-        self.fleet.start_aggregators().await?;
-        let meter = Meter::start(self.fleet.processes(&[AGGREGATOR, KAFKA, CLICKHOUSE]))?;
-        self.fleet.aggregators().written(until_ms, PATIENCE).await?;
-        Ok(Drained { beacons, cpu: by_kind(&meter.read()?) })
-    }
+/// Starts the aggregators behind a backlog of `beacons`, and waits until they have caught up.
+///
+/// # Errors
+/// When they do not start, or take too long.
+pub async fn drain(fleet: &Fleet, beacons: u64) -> anyhow::Result<Drained> {
+    eprintln!("catching up with {beacons} beacons");
+    let until_ms = now_ms();
+    fleet.start_aggregators().await?;
+    let meter = Meter::start(fleet.processes(&[AGGREGATOR, KAFKA, CLICKHOUSE]))?;
+    fleet.aggregators().written(until_ms, PATIENCE).await?;
+    Ok(Drained { beacons, cpu: by_kind(&meter.read()?) })
 }
 
 /// Predicts a rate, measures it on a stack that holds nothing else, and compares what was counted with the truth.
@@ -182,12 +186,9 @@ async fn check(
     let until_ms = now_ms() + settling_ms(GRACE_MS);
     fleet.aggregators().written(until_ms, PATIENCE).await?;
     let stack = fleet.stack();
-    let server = Server::local(stack.clickhouse_url().to_owned());
     let verified = verify::verify(&verify::Settings {
         ledger: ledger.with_extension("0.jsonl"),
-        clickhouse: server.url,
-        user: server.user,
-        password: server.password,
+        server: Server::local(stack.clickhouse_url().to_owned()),
         wait: PATIENCE,
         since_s: None,
     })
@@ -208,5 +209,5 @@ async fn check(
 
 /// Cores of the parts in the way of a beacon, together.
 pub fn sum_cores(cpu: &Cpu) -> f64 {
-    [INGEST, KAFKA, AGGREGATOR, CLICKHOUSE].iter().map(|part| cpu.cores(part)).sum()
+    KINDS.iter().map(|part| cpu.cores(part)).sum()
 }

@@ -8,10 +8,10 @@
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use deploy::stack::{PASSWORD, READER};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use crate::observe::targets::Server;
 use crate::scenario::Profile;
 use crate::schedule::{Arrivals, Traffic};
 use crate::{drive, verify};
@@ -104,20 +104,15 @@ async fn run_to_the_end(settings: &Settings) -> anyhow::Result<Report> {
 
     let verification = verify::Settings {
         ledger,
-        clickhouse: world.clickhouse_url().to_owned(),
-        user: READER.to_owned(),
-        password: PASSWORD.to_owned(),
+        server: Server::local(world.clickhouse_url().to_owned()),
         wait: VERIFY_PATIENCE + Duration::from_millis(settings.world.grace_ms.unsigned_abs()),
         since_s: None,
     };
     eprintln!("waiting until everything has settled");
     let mut verified = verify::verify(&verification).await?;
     if verified.equal {
-        // What a clean stop still writes must not change anything either.
         world.stop_members().await;
-        let waited_s = verified.waited_s;
-        verified = verify::verify(&verify::Settings { wait: Duration::ZERO, ..verification }).await?;
-        verified.waited_s += waited_s;
+        verified = verify::verify_again(verification, &verified).await?;
     }
     let report = Report {
         seed: settings.seed,

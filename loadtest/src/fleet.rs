@@ -9,8 +9,6 @@ use std::time::Duration;
 
 use anyhow::bail;
 use deploy::definitions;
-use deploy::part::{OnChange, Part};
-use deploy::port::{Port, PortChoice};
 use deploy::progress::Progress;
 use deploy::stack::{
     AGGREGATOR, CLICKHOUSE, DEFINITIONS_TOKEN, GRACE_MS, INGEST, KAFKA, Parts, Stack, StackOptions,
@@ -20,13 +18,11 @@ use schema::definition::EngineSettings;
 use crate::cost::Cpu;
 use crate::cost::settled::Aggregators;
 use crate::observe::Process;
-use crate::parts::{AggregatorPlace, IngestPlace, Programs, command};
+use crate::parts::{AggregatorPlace, IngestPlace, Member, Ports, Programs, command};
 
 /// How long anything may take to start on a machine that is busy with other things.
 const PATIENCE: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(100);
-const ANSWER_PATIENCE: Duration = Duration::from_secs(2);
-const STOP_PATIENCE: Duration = Duration::from_secs(20);
 /// The kinds of parts, in the way of a beacon.
 pub const KINDS: [&str; 4] = [INGEST, KAFKA, AGGREGATOR, CLICKHOUSE];
 
@@ -62,9 +58,9 @@ pub struct Size {
 #[derive(Debug)]
 struct Service {
     name: String,
-    part: Arc<Part>,
+    // Not watched, so that it stays away when it ends.
+    member: Arc<Member>,
     url: String,
-    admin_url: String,
 }
 
 /// See the module. Dropping it ends every process.
@@ -74,9 +70,8 @@ pub struct Fleet {
     ingests: Vec<Service>,
     aggregators: Vec<Service>,
     stack: Arc<Stack>,
-    client: reqwest::Client,
     partitions: usize,
-    _ports: Vec<Port>,
+    ports: Ports,
 }
 
 impl Fleet {
@@ -94,17 +89,15 @@ impl Fleet {
             ..StackOptions::default()
         };
         let stack = Arc::new(Stack::start(options).await?);
-        let client = reqwest::Client::builder().no_proxy().timeout(ANSWER_PATIENCE).build()?;
         let mut fleet = Self {
             ingests: Vec::new(),
             aggregators: Vec::new(),
             stack,
-            client,
             partitions: usize::try_from(size.partitions)?,
-            _ports: Vec::new(),
+            ports: Ports::default(),
         };
         for number in 1..=size.aggregators {
-            let (url, admin) = (fleet.address(AGGREGATOR)?, fleet.address(AGGREGATOR)?);
+            let (url, admin) = (fleet.ports.address(AGGREGATOR)?, fleet.ports.address(AGGREGATOR)?);
             let place = AggregatorPlace {
                 admin: admin.clone(),
                 brokers: fleet.stack.kafka_brokers().to_owned(),
@@ -118,10 +111,10 @@ impl Fleet {
         fleet.start_aggregators().await?;
         let set = definitions::load(&programs.definitions, engine_settings())?;
         if let Some(aggregator) = fleet.aggregators.first() {
-            definitions::post(&aggregator.admin_url, DEFINITIONS_TOKEN, &set).await?;
+            definitions::post(aggregator.member.admin_url(), DEFINITIONS_TOKEN, &set).await?;
         }
         for number in 1..=size.ingests {
-            let (listen, admin) = (fleet.address(INGEST)?, fleet.address(INGEST)?);
+            let (listen, admin) = (fleet.ports.address(INGEST)?, fleet.ports.address(INGEST)?);
             let place = IngestPlace {
                 listen: listen.clone(),
                 admin: admin.clone(),
@@ -131,18 +124,11 @@ impl Fleet {
             };
             let env = place.env();
             let service = fleet.service(INGEST, number, &programs, env, (&listen, &admin))?;
-            service.part.start()?;
+            service.member.start()?;
             fleet.ingests.push(service);
         }
         fleet.ready(&fleet.ingests).await?;
         Ok(fleet)
-    }
-
-    fn address(&mut self, kind: &'static str) -> anyhow::Result<String> {
-        let port = Port::choose(PortChoice::Free, kind, "")?;
-        let address = format!("127.0.0.1:{}", port.number());
-        self._ports.push(port);
-        Ok(address)
     }
 
     fn service(
@@ -156,22 +142,16 @@ impl Fleet {
         let name = format!("{kind}-{number}");
         let program = if kind == INGEST { &programs.ingest } else { &programs.aggregator };
         let command = command(self.stack.dir(), &name, program.clone(), env);
-        let part =
-            Part::new(kind, command, programs.launcher.clone(), Progress::Quiet, OnChange(Arc::new(|| {})))?;
-        Ok(Service {
-            name,
-            part: Arc::new(part),
-            url: format!("http://{listen}"),
-            admin_url: format!("http://{admin}"),
-        })
+        let member = Member::new(kind, command, programs.launcher.clone(), format!("http://{admin}"))?;
+        Ok(Service { name, member, url: format!("http://{listen}") })
     }
 
     /// Waits until all of them say that they do their work.
     async fn ready(&self, services: &[Service]) -> anyhow::Result<()> {
         let waiting = async {
             for service in services {
-                while !self.answers(service).await {
-                    service.part.check_running()?;
+                while !service.member.is_ready().await {
+                    service.member.check_running()?;
                     tokio::time::sleep(POLL).await;
                 }
             }
@@ -188,17 +168,12 @@ impl Fleet {
         }
     }
 
-    async fn answers(&self, service: &Service) -> bool {
-        let answer = self.client.get(format!("{}/readyz", service.admin_url)).send().await;
-        answer.is_ok_and(|answer| answer.status().is_success())
-    }
-
     /// Starts all aggregators, and returns when they do their work.
     ///
     /// # Errors
     /// When one does not.
     pub async fn start_aggregators(&self) -> anyhow::Result<()> {
-        self.aggregators.iter().try_for_each(|service| service.part.start())?;
+        self.aggregators.iter().try_for_each(|service| service.member.start())?;
         self.ready(&self.aggregators).await
     }
 
@@ -219,18 +194,18 @@ impl Fleet {
 
     /// The aggregators, as far as they tell what they have written.
     pub fn aggregators(&self) -> Aggregators {
-        let urls = self.aggregators.iter().map(|service| service.admin_url.clone()).collect();
+        let urls = self.aggregators.iter().map(|service| service.member.admin_url().to_owned()).collect();
         Aggregators { urls, partitions: self.partitions }
     }
 
     /// Every process that runs now, of the kinds that are asked for.
     pub fn processes(&self, kinds: &[&'static str]) -> Vec<Process> {
         let services = self.ingests.iter().chain(&self.aggregators).filter(|service| {
-            kinds.iter().any(|kind| kind_of(&service.name) == *kind) && service.part.pid().is_some()
+            kinds.iter().any(|kind| kind_of(&service.name) == *kind) && service.member.pid().is_some()
         });
         let own = services.map(|service| {
-            let part = Arc::downgrade(&service.part);
-            Process::asked(&service.name, move || part.upgrade()?.pid())
+            let member = Arc::downgrade(&service.member);
+            Process::asked(&service.name, move || member.upgrade()?.pid())
         });
         let stores = [KAFKA, CLICKHOUSE].into_iter().filter(|name| kinds.contains(name)).map(|name| {
             let stack = Arc::downgrade(&self.stack);
@@ -252,9 +227,7 @@ impl Fleet {
 
 async fn stop(services: &[Service]) {
     for service in services {
-        let part = Arc::clone(&service.part);
-        // The thread only waits; that it panics is not possible.
-        let _ = tokio::task::spawn_blocking(move || part.stop(STOP_PATIENCE)).await;
+        service.member.stop().await;
     }
 }
 

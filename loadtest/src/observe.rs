@@ -57,6 +57,11 @@ struct Progress {
     log_time_ms: Option<i64>,
 }
 
+/// Now, ms since the epoch.
+pub fn now_ms() -> i64 {
+    Timestamp::now().as_millisecond()
+}
+
 /// Takes samples until it is told to finish. Dropping it ends it as well.
 #[derive(Debug)]
 pub struct Observer {
@@ -129,7 +134,7 @@ impl Eyes {
     }
 
     async fn look(&self) -> Sample {
-        let mut sample = Sample { at_ms: Timestamp::now().as_millisecond(), ..Sample::default() };
+        let mut sample = Sample { at_ms: now_ms(), ..Sample::default() };
         for process in &self.targets.processes {
             match process.pid().and_then(process::read) {
                 Some(read) => drop(sample.processes.insert(process.name.clone(), read)),
@@ -179,6 +184,6 @@ impl Eyes {
         let progress = rows.ok()?.ok()?.into_iter().next()?;
         let written_ms = progress.log_time_ms.filter(|written_ms| *written_ms > 0);
         // Clocks of two hosts may differ by more than the tables are behind.
-        Some(written_ms.map(|written_ms| (Timestamp::now().as_millisecond() - written_ms).max(0)))
+        Some(written_ms.map(|written_ms| (now_ms() - written_ms).max(0)))
     }
 }

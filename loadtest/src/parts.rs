@@ -5,11 +5,14 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use deploy::executable::Executables;
 use deploy::launch::Launcher;
 use deploy::part::{PartCommand, StopBy};
+use deploy::port::{Port, PortChoice};
 use deploy::progress::Progress;
 use deploy::stack::{AGGREGATOR, DEFINITIONS_TOKEN, INGEST, PASSWORD};
 
@@ -17,6 +20,7 @@ pub mod member;
 
 pub use member::Member;
 
+const POLL: Duration = Duration::from_millis(100);
 /// What ingest tells clients when Kafka is away, s: soon, so that the beacons of a session stay together.
 const RETRY_AFTER_S: &str = "1";
 
@@ -135,6 +139,49 @@ impl IngestPlace {
         ];
         variables.into_iter().map(|(name, value)| (format!("INGEST_{name}"), value)).collect()
     }
+}
+
+/// Ports of this machine that are reserved as long as they are held.
+#[derive(Debug, Default)]
+pub struct Ports(Vec<Port>);
+
+impl Ports {
+    /// A free address for `part`, `host:port`.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn address(&mut self, part: &'static str) -> anyhow::Result<String> {
+        let port = Port::choose(PortChoice::Free, part, "")?;
+        let address = format!("127.0.0.1:{}", port.number());
+        self.0.push(port);
+        Ok(address)
+    }
+}
+
+/// Whether every one of them says that it does its work.
+pub async fn are_ready(members: &[Arc<Member>]) -> bool {
+    for member in members {
+        if !member.is_ready().await {
+            return false;
+        }
+    }
+    true
+}
+
+/// Polls until `condition` holds.
+///
+/// # Errors
+/// When that takes longer than `patience`.
+pub async fn until(what: &str, patience: Duration, condition: impl AsyncFn() -> bool) -> anyhow::Result<()> {
+    let waiting = async {
+        while !condition().await {
+            tokio::time::sleep(POLL).await;
+        }
+    };
+    if tokio::time::timeout(patience, waiting).await.is_err() {
+        bail!("waited {} s in vain for {what}", patience.as_secs());
+    }
+    Ok(())
 }
 
 /// The command of `program`, whose output goes to `logs/<name>.log` in `dir`.

@@ -125,18 +125,14 @@ pub struct Verified {
     pub differences: Vec<String>,
 }
 
-/// Name of the check that counts what the audit lists.
-const AUDIT_ROWS: &str = "rows of the audit";
-
 impl From<&VerifyReport> for Verified {
     fn from(report: &VerifyReport) -> Self {
-        let audit = report.checks.iter().find(|check| check.what == AUDIT_ROWS);
         Self {
             equal: report.equal,
             run_ended: report.run_ended,
             checks: report.checks.len() as u64,
             different: report.checks.iter().filter(|check| !check.equal).count() as u64,
-            audit_rows: audit.and_then(|check| check.found.parse().ok()),
+            audit_rows: report.audit_rows(),
             sentence: report.sentence(),
             differences: report.differences().take(DIFFERENCES_MAX).collect(),
         }

@@ -7,14 +7,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use deploy::stack::{AGGREGATOR, CLICKHOUSE, KAFKA};
 use serde::{Deserialize, Serialize};
 
+use crate::capacity::drain;
 use crate::capacity::report::Drained;
 use crate::capacity::step::{Limits, Step, measure, traffic};
-use crate::cost::settled::now_ms;
 use crate::cost::{Cpu, Meter};
 use crate::fleet::{Fleet, KINDS, Size, by_kind};
+use crate::observe::now_ms;
 use crate::report::machine::{self, Machine};
 
 pub mod report;
@@ -98,11 +98,7 @@ async fn point(settings: &Settings, partitions: i32, processes: usize) -> anyhow
     fleet.stop_aggregators().await;
     let more = traffic(settings.rate, settings.seconds, settings.seed + 100);
     let backlog = measure(&fleet, &more, &ledger, &limits).await?;
-    let until_ms = now_ms();
-    fleet.start_aggregators().await?;
-    let meter = Meter::start(fleet.processes(&[AGGREGATOR, KAFKA, CLICKHOUSE]))?;
-    fleet.aggregators().written(until_ms, PATIENCE).await?;
-    let drained = Drained { beacons: backlog.accepted, cpu: by_kind(&meter.read()?) };
+    let drained = drain(&fleet, backlog.accepted).await?;
     fleet.stop().await;
     Ok(Point { partitions, processes, idle, step, drained })
 }

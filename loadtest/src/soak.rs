@@ -132,9 +132,7 @@ async fn soak(
     eprintln!("waiting until everything has settled");
     let verified = verify::verify(&verify::Settings {
         ledger: ledger.to_owned(),
-        clickhouse: server.url.clone(),
-        user: server.user.clone(),
-        password: server.password.clone(),
+        server: server.clone(),
         wait: VERIFY_PATIENCE,
         since_s: None,
     })

@@ -24,6 +24,8 @@ use expect::{Expected, Ledger};
 use found::Found;
 use report::Report;
 
+use crate::observe::targets::Server;
+
 const POLL_EVERY: Duration = Duration::from_secs(2);
 const LINE_EVERY: Duration = Duration::from_secs(10);
 /// Log time beyond the last possible settling before what differs counts as final.
@@ -34,12 +36,8 @@ const MARGIN_MS: i64 = 15_000;
 pub struct Settings {
     /// Ledger of the run.
     pub ledger: PathBuf,
-    /// Base URL of ClickHouse's HTTP interface.
-    pub clickhouse: String,
-    /// User.
-    pub user: String,
-    /// Password.
-    pub password: String,
+    /// ClickHouse, and who reads.
+    pub server: Server,
     /// How long to wait for what is not there yet.
     pub wait: Duration,
     /// Only windows from this minute on, s since the epoch; everything when `None`.
@@ -51,7 +49,8 @@ pub struct Settings {
 /// # Errors
 /// When the ledger or ClickHouse cannot be read, or the definitions are not those that were played for.
 pub async fn verify(settings: &Settings) -> anyhow::Result<Report> {
-    let clickhouse = ClickHouse::new(&settings.clickhouse, &settings.user, &settings.password)?;
+    let Server { url, user, password } = &settings.server;
+    let clickhouse = ClickHouse::new(url, user, password)?;
     let set = clickhouse.active_definitions().await?;
     let expected = read_ledger(&settings.ledger, &set, settings.since_s)?;
     let begun = Instant::now();
@@ -77,6 +76,16 @@ pub async fn verify(settings: &Settings) -> anyhow::Result<Report> {
         }
         tokio::time::sleep(POLL_EVERY).await;
     }
+}
+
+/// Compares once more after a clean stop, without waiting: what that still wrote must not change anything either.
+///
+/// # Errors
+/// As [`verify`].
+pub async fn verify_again(settings: Settings, before: &Report) -> anyhow::Result<Report> {
+    let mut report = verify(&Settings { wait: Duration::ZERO, ..settings }).await?;
+    report.waited_s += before.waited_s;
+    Ok(report)
 }
 
 /// What the ledger says must be there, in windows from `since_s` on.

@@ -2,9 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::ffi::OsStr;
 use std::time::Duration;
 
+use deploy::executable::Executables;
+use deploy::progress::Progress;
 use deploy::stack::{Stack, StackOptions};
+use tokio::process::Command;
 
 mod clocks;
 mod drill;
@@ -26,6 +30,23 @@ async fn quick_stack() -> Stack {
 
 fn quick() -> StackOptions {
     StackOptions { grace_ms: 3_000, flush_interval_ms: 1_000, ..StackOptions::default() }
+}
+
+/// Runs the load generator, which must end with success within `patience`.
+async fn loadtest(args: impl IntoIterator<Item = impl AsRef<OsStr>>, patience: Duration) {
+    let program = tokio::task::spawn_blocking(|| {
+        Executables::locate().unwrap().get(&["loadtest"], Progress::Quiet).unwrap().remove(0)
+    });
+    let mut command = Command::new(program.await.unwrap());
+    command.args(args).kill_on_drop(true);
+    let ended = tokio::time::timeout(patience, command.output()).await;
+    let output = ended.expect("it comes to an end").unwrap();
+    assert!(
+        output.status.success(),
+        "{}\n{}",
+        String::from_utf8_lossy(&output.stderr),
+        String::from_utf8_lossy(&output.stdout)
+    );
 }
 
 /// Rows of a query, each as a line of its values in the order of the columns.

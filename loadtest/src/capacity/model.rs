@@ -6,10 +6,11 @@
 
 use std::collections::BTreeMap;
 
-use deploy::stack::{AGGREGATOR, CLICKHOUSE, INGEST, KAFKA};
+use deploy::stack::{CLICKHOUSE, KAFKA};
 use serde::{Deserialize, Serialize};
 
 use crate::cost::Cpu;
+use crate::fleet::KINDS;
 use crate::schedule::Arrivals;
 
 const SECONDS_A_DAY: f64 = 86_400.0;
@@ -133,10 +134,8 @@ impl Model {
             };
             us * beacons_per_s / 1e6 * copies
         };
-        let cores: BTreeMap<_, _> = [INGEST, KAFKA, AGGREGATOR, CLICKHOUSE]
-            .into_iter()
-            .map(|part| (part.to_owned(), used(part) / assumed.utilisation))
-            .collect();
+        let cores: BTreeMap<_, _> =
+            KINDS.into_iter().map(|part| (part.to_owned(), used(part) / assumed.utilisation)).collect();
         let drained = self.drained_per_core.max(1.0);
         let http_bytes_per_s = self.http_bytes * beacons_per_s;
         let kafka_bytes_per_s = self.kafka_bytes * beacons_per_s * assumed.kafka_replicas;
@@ -193,6 +192,8 @@ pub fn busiest() -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use deploy::stack::INGEST;
+
     use super::*;
 
     fn cpu(wall_s: f64, ingest_s: f64) -> Cpu {

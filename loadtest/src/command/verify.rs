@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use loadtest::observe::targets::Server;
+
 use super::Format;
 
 /// Examples of the help.
@@ -49,9 +51,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let Arguments { ledger, clickhouse, user, password, wait, since, format } = arguments;
     let settings = loadtest::verify::Settings {
         ledger,
-        clickhouse,
-        user,
-        password,
+        server: Server { url: clickhouse, user, password },
         wait: Duration::from_secs(wait),
         since_s: since,
     };

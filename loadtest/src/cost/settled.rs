@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use anyhow::bail;
-use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::observe::metrics::Metrics;
+use crate::observe::now_ms;
 use crate::scenario::{PLANNED_MS_MAX, TIMEOUT_MS};
 
 const POLL: Duration = Duration::from_millis(250);
@@ -18,11 +18,6 @@ const ANSWER_PATIENCE: Duration = Duration::from_secs(2);
 /// After the last beacon, with a grace period of `grace_ms`, nothing that it belongs to can change any more.
 pub fn settling_ms(grace_ms: i64) -> i64 {
     TIMEOUT_MS as i64 + PLANNED_MS_MAX as i64 + grace_ms
-}
-
-/// Now, ms since the epoch.
-pub fn now_ms() -> i64 {
-    Timestamp::now().as_millisecond()
 }
 
 /// The aggregators of a log.

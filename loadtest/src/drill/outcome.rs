@@ -210,8 +210,6 @@ impl Inserted {
 
 /// Checks that depend on when something happened, though they are of a whole app.
 const OF_TIME: [&str; 2] = ["events of wrong clocks", "late"];
-/// The check that counts what the audit lists.
-const AUDIT_ROWS: &str = "rows of the audit";
 
 impl Compared {
     /// What a verification found of what is to be compared.
@@ -221,12 +219,11 @@ impl Compared {
             Compare::Records => check.journey.is_empty() && !OF_TIME.contains(&check.what.as_str()),
         };
         let checks: Vec<&Check> = verified.checks.iter().filter(is_compared).collect();
-        let audit = checks.iter().find(|check| check.what == AUDIT_ROWS);
         let different = checks.iter().filter(|check| !check.equal).map(|check| check.sentence());
         Self {
             checks: checks.len() as u64,
             equal: checks.iter().filter(|check| check.equal).count() as u64,
-            audit_rows: audit.and_then(|check| check.found.parse().ok()).unwrap_or(1),
+            audit_rows: verified.audit_rows().unwrap_or(1),
             differences: different.collect(),
         }
     }

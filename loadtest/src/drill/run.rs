@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use deploy::stack::{AGGREGATOR, CLICKHOUSE, INGEST, KAFKA, PASSWORD, READER};
+use deploy::stack::{AGGREGATOR, CLICKHOUSE, INGEST, KAFKA};
 use tokio::time::{Instant, sleep_until};
 
 use super::file::{Compare, Drill};
@@ -15,7 +15,7 @@ use super::strike::{self, Seen, Under};
 use super::world::{NoWorld, World};
 use crate::faults::report::Written;
 use crate::observe::targets::Server;
-use crate::observe::{Observer, Process, Targets};
+use crate::observe::{Observer, Process, Targets, now_ms};
 use crate::parts::{Member, Programs};
 use crate::report::{Claim, FaultMark, RunReport, Verified};
 use crate::summary::Summary;
@@ -190,19 +190,14 @@ async fn compare(drill: &Drill, world: &World, ledger: &Path) -> anyhow::Result<
     say(None, "waiting until everything has settled");
     let settings = verify::Settings {
         ledger: ledger.to_owned(),
-        clickhouse: world.stack().clickhouse_url().to_owned(),
-        user: READER.to_owned(),
-        password: PASSWORD.to_owned(),
+        server: Server::local(world.stack().clickhouse_url().to_owned()),
         wait: VERIFY_PATIENCE + 2 * drill.grace,
         since_s: None,
     };
     let mut verified = verify::verify(&settings).await?;
     if verified.equal || drill.compare == Compare::Records {
-        // What a clean stop still writes must not change anything either.
         world.stop_aggregators().await;
-        let waited_s = verified.waited_s;
-        verified = verify::verify(&verify::Settings { wait: Duration::ZERO, ..settings }).await?;
-        verified.waited_s += waited_s;
+        verified = verify::verify_again(settings, &verified).await?;
     }
     Ok(verified)
 }
@@ -291,10 +286,6 @@ fn claims(outcome: &Outcome) -> Vec<Claim> {
         claims.push(claim("The audit lists no gap and no overlap", "empty", found, compared.audit_rows == 0));
     }
     claims
-}
-
-fn now_ms() -> i64 {
-    jiff::Timestamp::now().as_millisecond()
 }
 
 fn say(since: Option<Duration>, what: &str) {

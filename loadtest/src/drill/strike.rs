@@ -6,11 +6,12 @@ use std::time::Duration;
 use anyhow::bail;
 use deploy::stack::Signal;
 use schema::definition::{DefinitionSet, Objective};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 use super::link::{self, Look};
 use super::step::{Action, ClockName, DiskName, LinkName, PartName, Redefined, Toxic};
 use super::world::World;
+use crate::observe::now_ms;
 
 /// How long a process may take to end or to come back, or another aggregator to take over.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -205,36 +206,36 @@ impl Refused {
     }
 }
 
+/// Looks again and again until it is there to be seen, for so long at most; then what was seen last is why not.
+async fn within(patience: Duration, look: impl AsyncFn() -> Seen) -> Seen {
+    let begun = Instant::now();
+    loop {
+        let seen = look().await;
+        if seen.is_ok() || begun.elapsed() >= patience {
+            return seen;
+        }
+        sleep(POLL).await;
+    }
+}
+
 /// Waits until a part is another process than before.
 async fn is_another(world: &World, part: PartName, before: Option<u32>, how: &str) -> Seen {
     let Some(before) = before else { return Err(format!("{part} did not run before")) };
-    let another = timeout(PATIENCE, async {
-        loop {
-            if let Some(pid) = world.pid(part).filter(|pid| *pid != before) {
-                return pid;
-            }
-            sleep(POLL).await;
-        }
-    });
-    match another.await {
-        Ok(pid) => Ok(format!("process {before} was {how}, {pid} went on")),
-        Err(_) => Err(format!("no process followed {before} in {} s", PATIENCE.as_secs())),
-    }
+    within(PATIENCE, async || match world.pid(part).filter(|pid| *pid != before) {
+        Some(pid) => Ok(format!("process {before} was {how}, {pid} went on")),
+        None => Err(format!("no process followed {before} in {} s", PATIENCE.as_secs())),
+    })
+    .await
 }
 
 /// Waits until the kernel says that a process is stopped.
 async fn is_stopped(pid: Option<u32>) -> Seen {
     let Some(pid) = pid else { return Err("it did not run".to_owned()) };
-    let begun = Instant::now();
-    loop {
-        match state(pid) {
-            Some('T') => return Ok(format!("process {pid} was stopped (state T)")),
-            state if begun.elapsed() >= PATIENCE => {
-                return Err(format!("process {pid} is in state {state:?}, not stopped"));
-            }
-            _ => sleep(POLL).await,
-        }
-    }
+    within(PATIENCE, async || match state(pid) {
+        Some('T') => Ok(format!("process {pid} was stopped (state T)")),
+        state => Err(format!("process {pid} is in state {state:?}, not stopped")),
+    })
+    .await
 }
 
 /// A process's state by the kernel (`man 5 proc_pid_stat`): the letter behind its name in parentheses.
@@ -247,25 +248,22 @@ fn state(pid: u32) -> Option<char> {
 async fn taken_over(world: &World, stopped: Seen) -> Seen {
     let stopped = stopped?;
     let begun = Instant::now();
-    loop {
+    within(PATIENCE, async || {
         let owned: usize = world.owned().await.into_iter().skip(1).flatten().sum();
         if owned == world.partitions() {
-            return Ok(format!(
-                "{stopped}, after {:.0} s others owned all {owned} partitions",
-                begun.elapsed().as_secs_f64()
-            ));
+            let after_s = begun.elapsed().as_secs_f64();
+            Ok(format!("{stopped}, after {after_s:.0} s others owned all {owned} partitions"))
+        } else {
+            Err(format!("nobody took over: others own {owned} of {} partitions", world.partitions()))
         }
-        if begun.elapsed() >= PATIENCE {
-            return Err(format!("nobody took over: others own {owned} of {} partitions", world.partitions()));
-        }
-        sleep(POLL).await;
-    }
+    })
+    .await
 }
 
 /// Whether a process's clock is off by as much as it was set.
 fn is_wrong_by(clock: Option<jiff::Timestamp>, by_ms: i64) -> Seen {
     let Some(clock) = clock else { return Err("it did not say its time".to_owned()) };
-    let off_ms = clock.as_millisecond() - jiff::Timestamp::now().as_millisecond();
+    let off_ms = clock.as_millisecond() - now_ms();
     let shown = format!("its answers were dated {:+} s off", (off_ms as f64 / 1_000.0).round());
     if (off_ms - by_ms).abs() <= CLOCK_TOLERANCE_MS { Ok(shown) } else { Err(shown) }
 }
@@ -286,17 +284,15 @@ async fn alter_tables(world: &World, change: &str) -> anyhow::Result<()> {
 
 /// Waits until the aggregators own all partitions that there are now.
 async fn has_partitions(world: &World, before: usize) -> Seen {
-    let begun = Instant::now();
-    loop {
+    within(PATIENCE, async || {
         let owned: usize = world.owned().await.into_iter().flatten().sum();
         if owned == world.partitions() {
-            return Ok(format!("{before} partitions became {owned}"));
+            Ok(format!("{before} partitions became {owned}"))
+        } else {
+            Err(format!("{} partitions were asked for, and {owned} are owned", world.partitions()))
         }
-        if begun.elapsed() >= PATIENCE {
-            return Err(format!("{} partitions were asked for, and {owned} are owned", world.partitions()));
-        }
-        sleep(POLL).await;
-    }
+    })
+    .await
 }
 
 /// A set that counts the same.
@@ -330,20 +326,16 @@ async fn both_are_used(world: &World, before: &str) -> Seen {
         );
         world.numbers(&sql).await.and_then(|numbers| numbers.first().copied()).unwrap_or_default()
     };
-    let begun = Instant::now();
-    loop {
+    within(ACTIVATION_PATIENCE, async || {
         let (old, new) = (partitions_under(before.to_owned()).await, partitions_under(after.clone()).await);
         let all = world.partitions() as i64;
         if new == all && old == all {
-            return Ok(format!("batches of all {all} partitions under set {before}, later under {after}"));
+            Ok(format!("batches of all {all} partitions under set {before}, later under {after}"))
+        } else {
+            Err(format!("of {all} partitions {old} have batches under set {before}, {new} under {after}"))
         }
-        if begun.elapsed() >= ACTIVATION_PATIENCE {
-            return Err(format!(
-                "of {all} partitions {old} have batches under set {before}, {new} under {after}"
-            ));
-        }
-        sleep(POLL).await;
-    }
+    })
+    .await
 }
 
 #[cfg(test)]

@@ -6,7 +6,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
-use deploy::port::{Port, PortChoice};
 use deploy::progress::Progress;
 use deploy::stack::{
     AGGREGATOR, CLICKHOUSE, DEFINITIONS_TOKEN, INGEST, KAFKA, KafkaFront, PARTITIONS, Parts, Stack,
@@ -23,7 +22,7 @@ use super::link::{Link, Proxy, Toxiproxy, address_of};
 use super::step::{ClockName, DiskName, LinkName};
 use crate::faults::gate::Gate;
 use crate::faults::proxy::Listening;
-use crate::parts::{AggregatorPlace, IngestPlace, Member, Programs, command};
+use crate::parts::{AggregatorPlace, IngestPlace, Member, Ports, Programs, command};
 
 mod processes;
 mod state;
@@ -48,7 +47,7 @@ pub struct World {
     partitions: usize,
     stack: Arc<Stack>,
     disks: Vec<(DiskName, Disk)>,
-    _ports: Vec<Port>,
+    _ports: Ports,
 }
 
 /// Why there is no world for a drill.
@@ -127,7 +126,7 @@ impl World {
         let of_ingest = brokers(LinkName::IngestKafka, kafka_fronts[0]);
         let of_aggregators = brokers(LinkName::AggregatorKafka, kafka_fronts[1]);
 
-        let mut ports = Ports(Vec::new());
+        let mut ports = Ports::default();
         let gate = Arc::new(Gate::new(Box::new(|_, _| {})));
         let mut aggregators = Vec::with_capacity(drill.aggregators);
         let mut to_clickhouse = Vec::with_capacity(drill.aggregators);
@@ -207,7 +206,7 @@ impl World {
             partitions: PARTITIONS as usize,
             stack,
             disks,
-            _ports: ports.0,
+            _ports: ports,
         };
         world.begin().await?;
         Ok(world)
@@ -346,18 +345,5 @@ impl Extras {
     fn env_of(&self, name: ClockName) -> BTreeMap<String, String> {
         let clock = self.clocks.iter().find(|(found, _)| *found == name);
         clock.map(|(_, clock)| clock.env()).unwrap_or_default()
-    }
-}
-
-/// Ports that are reserved as long as they are held.
-struct Ports(Vec<Port>);
-
-impl Ports {
-    /// A free address of this machine, `host:port`.
-    fn address(&mut self, part: &'static str) -> anyhow::Result<String> {
-        let port = Port::choose(PortChoice::Free, part, "")?;
-        let address = format!("127.0.0.1:{}", port.number());
-        self.0.push(port);
-        Ok(address)
     }
 }

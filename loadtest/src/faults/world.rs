@@ -4,9 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::bail;
-use deploy::part::{OnChange, Part};
-use deploy::port::{Port, PortChoice};
+use anyhow::anyhow;
 use deploy::progress::Progress;
 use deploy::stack::{
     AGGREGATOR, CLICKHOUSE, DEFINITIONS_TOKEN, INGEST, KAFKA, PARTITIONS, Parts, Signal, Stack, StackOptions,
@@ -15,15 +13,12 @@ use deploy::{definitions, demo};
 
 use super::gate::{Blow, Gate};
 use super::proxy::Listening;
-use crate::parts::{AggregatorPlace, IngestPlace, Member, Programs, command};
+use crate::parts::{self, AggregatorPlace, IngestPlace, Member, Ports, Programs, command};
 
 /// How long anything may take to recover on a machine that is busy with other things.
 const PATIENCE: Duration = Duration::from_secs(180);
-const POLL: Duration = Duration::from_millis(100);
 /// Folder of ingest's spool.
 const SPOOL: &str = "ingest-spool";
-/// Time that ingest has to stop.
-const STOP_PATIENCE: Duration = Duration::from_secs(20);
 
 /// What to bring up.
 #[derive(Debug, Clone)]
@@ -43,15 +38,14 @@ pub struct WorldSettings {
 /// See the module. Dropping it ends every process.
 pub struct World {
     // Processes that send come before those that receive: fields are dropped in order.
-    ingest: Arc<Part>,
+    // Not watched: who kills it starts it again.
+    ingest: Arc<Member>,
     ingest_url: String,
-    ingest_admin_url: String,
-    client: reqwest::Client,
     members: Vec<Arc<Member>>,
     watching: Vec<tokio::task::JoinHandle<()>>,
     gate: Arc<Gate>,
     stack: Arc<Stack>,
-    _ports: Vec<Port>,
+    _ports: Ports,
 }
 
 impl World {
@@ -68,18 +62,13 @@ impl World {
             ..StackOptions::default()
         };
         let stack = Arc::new(Stack::start(options).await?);
-        let mut ports = Vec::new();
-        let mut port = |name| -> anyhow::Result<u16> {
-            let port = Port::choose(PortChoice::Free, name, "")?;
-            ports.push(port);
-            Ok(ports.last().map(Port::number).unwrap_or_default())
-        };
+        let mut ports = Ports::default();
 
         let mut members = Vec::with_capacity(settings.members);
         let mut proxies = Vec::with_capacity(settings.members);
         for number in 1..=settings.members {
             let proxy = Listening::bind().await?;
-            let admin = format!("127.0.0.1:{}", port(AGGREGATOR)?);
+            let admin = ports.address(AGGREGATOR)?;
             let place = AggregatorPlace {
                 admin: admin.clone(),
                 brokers: stack.kafka_brokers().to_owned(),
@@ -99,24 +88,18 @@ impl World {
         members.iter().try_for_each(|member| member.start())?;
         let watching = members.iter().map(|member| tokio::spawn(Arc::clone(member).watch())).collect();
 
-        let ingest_url = format!("http://127.0.0.1:{}", port(INGEST)?);
-        let ingest_admin = format!("127.0.0.1:{}", port(INGEST)?);
+        let (listen, admin) = (ports.address(INGEST)?, ports.address(INGEST)?);
         let place = IngestPlace {
-            listen: ingest_url.trim_start_matches("http://").to_owned(),
-            admin: ingest_admin.clone(),
+            listen: listen.clone(),
+            admin: admin.clone(),
             brokers: stack.kafka_brokers().to_owned(),
             apps: programs.definitions.join("apps"),
             spool: stack.dir().join(SPOOL),
         };
         let command = command(stack.dir(), INGEST, programs.ingest, place.env());
-        let ingest =
-            Part::new(INGEST, command, programs.launcher, Progress::Quiet, OnChange(Arc::new(|| {})))?;
-        let ingest = Arc::new(ingest);
         let world = Self {
-            ingest,
-            ingest_url,
-            ingest_admin_url: format!("http://{ingest_admin}"),
-            client: reqwest::Client::builder().no_proxy().timeout(POLL * 20).build()?,
+            ingest: Member::new(INGEST, command, programs.launcher, format!("http://{admin}"))?,
+            ingest_url: format!("http://{listen}"),
             members,
             watching,
             gate,
@@ -131,7 +114,7 @@ impl World {
         )?;
         definitions::post(world.members[0].admin_url(), DEFINITIONS_TOKEN, &set).await?;
         world.ingest.start()?;
-        world.until("ingest to be ready", async || world.ingest_answers("readyz").await).await?;
+        world.until("ingest to be ready", async || world.ingest.is_ready().await).await?;
         Ok(world)
     }
 
@@ -226,15 +209,10 @@ impl World {
     /// # Errors
     /// When it does not come back.
     pub async fn kill_ingest(&self) -> anyhow::Result<()> {
-        self.ingest.signal(Signal::SIGKILL);
+        self.ingest.kill();
         self.until("ingest to be gone", async || self.ingest.pid().is_none()).await?;
         self.ingest.start()?;
-        self.until("ingest to be back", async || self.ingest_answers("healthz").await).await
-    }
-
-    async fn ingest_answers(&self, path: &str) -> bool {
-        let answer = self.client.get(format!("{}/{path}", self.ingest_admin_url)).send().await;
-        answer.is_ok_and(|answer| answer.status().is_success())
+        self.until("ingest to be back", async || self.ingest.answers("healthz").await).await
     }
 
     /// Stops the aggregators cleanly: what they have under way is written or left to a successor.
@@ -246,9 +224,7 @@ impl World {
 
     /// Stops everything in order.
     pub async fn stop(self) {
-        let ingest = Arc::clone(&self.ingest);
-        // The thread only waits; that it panics is not possible.
-        let _ = tokio::task::spawn_blocking(move || ingest.stop(STOP_PATIENCE)).await;
+        self.ingest.stop().await;
         self.stop_members().await;
         self.watching.iter().for_each(tokio::task::JoinHandle::abort);
         for part in [KAFKA, CLICKHOUSE] {
@@ -258,12 +234,7 @@ impl World {
     }
 
     async fn is_ready(&self) -> bool {
-        for member in &self.members {
-            if !member.is_ready().await {
-                return false;
-            }
-        }
-        true
+        parts::are_ready(&self.members).await
     }
 
     /// Polls until `condition` holds.
@@ -271,19 +242,8 @@ impl World {
     /// # Errors
     /// When that takes too long.
     pub async fn until(&self, what: &str, condition: impl AsyncFn() -> bool) -> anyhow::Result<()> {
-        let waiting = async {
-            while !condition().await {
-                tokio::time::sleep(POLL).await;
-            }
-        };
-        if tokio::time::timeout(PATIENCE, waiting).await.is_err() {
-            bail!(
-                "waited {} s in vain for {what}: see the logs in {}",
-                PATIENCE.as_secs(),
-                self.dir().display()
-            );
-        }
-        Ok(())
+        let waited = parts::until(what, PATIENCE, condition).await;
+        waited.map_err(|error| anyhow!("{error}: see the logs in {}", self.dir().display()))
     }
 }
 

@@ -63,6 +63,14 @@ impl Member {
         &self.admin_url
     }
 
+    /// That it has not ended by itself, where nobody watches it.
+    ///
+    /// # Errors
+    /// When it has, with the end of its log.
+    pub fn check_running(&self) -> anyhow::Result<()> {
+        Ok(self.part.check_running()?)
+    }
+
     /// Id of the process that runs now.
     pub fn pid(&self) -> Option<u32> {
         self.part.pid()

@@ -7,8 +7,9 @@ use deploy::topic::BEACONS;
 use super::place::Place;
 use super::report::{Report, Row, Way};
 use super::{IDLE_FOR, OURS_WITH_OTLP, PATIENCE, invalid};
-use crate::cost::settled::{Aggregators, now_ms, settling_ms};
+use crate::cost::settled::{Aggregators, settling_ms};
 use crate::cost::{Cpu, Meter, disk};
+use crate::observe::now_ms;
 use crate::observe::targets::Server;
 use crate::report::Verified;
 use crate::scenario::Profile;
@@ -33,12 +34,9 @@ impl Place {
         let whole = meter.read()?;
         report.beacons = summary.accepted;
         report.events = self.ingested_events().await?.saturating_sub(before);
-        let server = Server::local(self.stack.clickhouse_url().to_owned());
         let verified = verify::verify(&verify::Settings {
             ledger: self.stack.dir().join("mixed.jsonl"),
-            clickhouse: server.url,
-            user: server.user,
-            password: server.password,
+            server: Server::local(self.stack.clickhouse_url().to_owned()),
             wait: PATIENCE,
             since_s: None,
         })

@@ -12,6 +12,9 @@ use crate::truth::Outcome;
 /// Quantiles that are compared, with their names.
 pub const LEVELS: [(f64, &str); 4] = [(0.5, "p50"), (0.75, "p75"), (0.95, "p95"), (0.99, "p99")];
 
+/// Name of the check that counts what the audit lists.
+pub const AUDIT_ROWS: &str = "rows of the audit";
+
 /// Of a run with more uncertain sessions nothing can be said.
 const UNCERTAIN_PERCENT_MAX: u64 = 5;
 
@@ -238,7 +241,7 @@ fn compare_pipeline(comparison: &mut Comparison, expected: &Expected, found: &Fo
     comparison.count(key, "uncertain sessions", (0, uncertain_max), expected.sessions_uncertain);
     comparison.count(key, "duplicates", expected.duplicates, found.batches.duplicates);
     comparison.count(key, "undecodable records", (0, 0), found.batches.undecodable);
-    comparison.count(key, "rows of the audit", (0, 0), found.audit.len() as u64);
+    comparison.count(key, AUDIT_ROWS, (0, 0), found.audit.len() as u64);
     for AuditRow { partition, problem, detail } in found.audit.iter().take(10) {
         comparison.add(
             key,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use comfy_table::{Cell, Color, Table, presets};
 use serde::Serialize;
 
-use super::compare::{Check, Comparison, LEVELS};
+use super::compare::{AUDIT_ROWS, Check, Comparison, LEVELS};
 use super::expect::Expected;
 
 /// The result of a verification.
@@ -43,6 +43,11 @@ impl Report {
             beacons: expected.beacons,
             checks: comparison.checks,
         }
+    }
+
+    /// Gaps, overlaps and unbalanced batches that the audit lists; `None` where that was not looked at.
+    pub fn audit_rows(&self) -> Option<u64> {
+        self.checks.iter().find(|check| check.what == AUDIT_ROWS)?.found.parse().ok()
     }
 
     /// One line a journey: what must be there and what is there.

@@ -43,14 +43,7 @@ SELECT
     listed.app AS app,
     listed.journey AS journey,
     defined.app AS defined_for,
-    defined.title AS title,
-    defined.promise AS promise,
-    defined.product AS product,
-    defined.owner AS owner,
-    if(defined.unit = '', 'ms', defined.unit) AS unit,
-    defined.standard AS standard,
     if(defined.app = '', 30000, defined.timeout_ms) AS timeout_ms,
-    defined.policy AS policy,
     toDateTime(intDiv(progress_ms, 1000), 'UTC') AS log_time,
     toStartOfMinute(toDateTime(intDiv(progress_ms - timeout_ms - grace_ms, 1000), 'UTC')) AS complete_until
 FROM

@@ -4,10 +4,9 @@
 
 use std::time::Duration;
 
-use deploy::executable::Executables;
-use deploy::progress::Progress;
 use serde_json::Value;
-use tokio::process::Command;
+
+use super::loadtest;
 
 /// Short, and yet both kinds of faults: what toxiproxy does, and a kill.
 const DRILL: &str = "
@@ -28,19 +27,7 @@ async fn a_drill_strikes_and_holds() {
     let dir = tempfile::tempdir().unwrap();
     let (file, json) = (dir.path().join("small.yaml"), dir.path().join("drills.json"));
     std::fs::write(&file, DRILL).unwrap();
-    let program = tokio::task::spawn_blocking(|| {
-        Executables::locate().unwrap().get(&["loadtest"], Progress::Quiet).unwrap().remove(0)
-    });
-    let mut drill = Command::new(program.await.unwrap());
-    drill.arg("drill").arg(&file).arg("--json").arg(&json).kill_on_drop(true);
-    let ended = tokio::time::timeout(PATIENCE, drill.output()).await;
-    let output = ended.expect("it comes to an end").unwrap();
-    assert!(
-        output.status.success(),
-        "{}\n{}",
-        String::from_utf8_lossy(&output.stderr),
-        String::from_utf8_lossy(&output.stdout)
-    );
+    loadtest(["drill".as_ref(), file.as_os_str(), "--json".as_ref(), json.as_os_str()], PATIENCE).await;
     let outcomes: Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
     assert_eq!(outcomes[0]["verdict"], "holds");
     assert_eq!(outcomes[0]["steps"].as_array().unwrap().len(), 2);

@@ -4,9 +4,7 @@
 
 use std::time::Duration;
 
-use deploy::executable::Executables;
-use deploy::progress::Progress;
-use tokio::process::Command;
+use super::loadtest;
 
 /// One kill at each named point, owners that pause, and each store killed.
 const FAULTS: &str = "faults --kills 7 --zombies 2 --clickhouse-restarts 1 --kafka-restarts 1 --rebalances 0 \
@@ -16,17 +14,5 @@ const PATIENCE: Duration = Duration::from_secs(900);
 
 #[tokio::test]
 async fn real_faults_change_no_count() {
-    let program = tokio::task::spawn_blocking(|| {
-        Executables::locate().unwrap().get(&["loadtest"], Progress::Quiet).unwrap().remove(0)
-    });
-    let mut faults = Command::new(program.await.unwrap());
-    faults.args(FAULTS.split_whitespace()).kill_on_drop(true);
-    let ended = tokio::time::timeout(PATIENCE, faults.output()).await;
-    let output = ended.expect("it comes to an end").unwrap();
-    assert!(
-        output.status.success(),
-        "{}\n{}",
-        String::from_utf8_lossy(&output.stderr),
-        String::from_utf8_lossy(&output.stdout)
-    );
+    loadtest(FAULTS.split_whitespace(), PATIENCE).await;
 }

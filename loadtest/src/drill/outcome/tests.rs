@@ -1,4 +1,5 @@
 use super::*;
+use crate::verify::compare::AUDIT_ROWS;
 
 /// A drill that holds.
 fn held() -> Outcome {

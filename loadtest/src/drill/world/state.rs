@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::bail;
 use deploy::topic;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, timeout};
 
 use super::World;
+use crate::observe::now_ms;
+use crate::parts;
 
 /// How long anything may take on a machine that is busy with other things.
 const PATIENCE: Duration = Duration::from_secs(120);
-const POLL: Duration = Duration::from_millis(100);
 /// How long one question of ClickHouse may take before it is asked again.
 const QUESTION_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -68,7 +68,7 @@ impl World {
     /// # Errors
     /// When it takes too long, with what is missing.
     pub async fn recovered(&self) -> anyhow::Result<Duration> {
-        let (begun, begun_ms) = (Instant::now(), jiff::Timestamp::now().as_millisecond());
+        let (begun, begun_ms) = (Instant::now(), now_ms());
         self.until("everything to recover", async || self.holds_all_until(begun_ms).await).await?;
         Ok(begun.elapsed())
     }
@@ -85,12 +85,7 @@ impl World {
 
     /// Whether every aggregator says that it does its work.
     pub async fn are_ready(&self) -> bool {
-        for member in &self.aggregators {
-            if !member.is_ready().await {
-                return false;
-            }
-        }
-        true
+        parts::are_ready(&self.aggregators).await
     }
 
     /// Polls until `condition` holds.
@@ -98,14 +93,6 @@ impl World {
     /// # Errors
     /// When that takes too long.
     pub async fn until(&self, what: &str, condition: impl AsyncFn() -> bool) -> anyhow::Result<()> {
-        let waiting = async {
-            while !condition().await {
-                sleep(POLL).await;
-            }
-        };
-        if timeout(PATIENCE, waiting).await.is_err() {
-            bail!("waited {} s in vain for {what}", PATIENCE.as_secs());
-        }
-        Ok(())
+        parts::until(what, PATIENCE, condition).await
     }
 }
