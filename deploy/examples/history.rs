@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail, ensure};
 use clap::Parser;
 use deploy::clickhouse::ClickHouse;
+use deploy::migration::refresh;
 use deploy::stack::{ADMIN, PASSWORD, Parts, READER, Stack, StackOptions};
 use schema::definition::{DefinitionSet, EngineSettings};
 use schema::rows::{DefinitionRow, JourneyDefinitionRow, ObjectiveDefinitionRow};
@@ -65,6 +66,7 @@ async fn measure(stack: &Stack, args: &Args) -> anyhow::Result<bool> {
     let now = number(&admin, "SELECT toUnixTimestamp(toStartOfHour(now())) AS n").await?;
     let history = History { admin, until: now - 3_600 + 1_800, attempts: args.attempts };
     history.make().await?;
+    refresh(&history.admin).await?;
     let is_equal = history.compare().await?;
     let reader = Timed::new(stack.clickhouse_url(), args.repeats)?;
     report(&history, &reader).await?;
@@ -353,7 +355,8 @@ async fn report(history: &History, timed: &Timed) -> anyhow::Result<()> {
     println!("\n| what | rows read | of the raw | bytes read | of the raw | median |");
     println!("|---|---:|---:|---:|---:|---:|");
     println!("| raw attempts | {} | 1 | {} | 1 | {:.0} ms |", whole.rows, whole.bytes, ms(whole.median));
-    for view in ["slo_status", "slo_burn"] {
+    // The last is what the other two are computed from, every ten seconds for everyone who asks.
+    for view in ["slo_status", "slo_burn", "objective_counts_now"] {
         let cost = timed.cost(READER, &format!("SELECT * FROM sli.{view}"), timed.repeats).await?;
         println!(
             "| sli.{view} | {} | 1/{} | {} | 1/{} | {:.0} ms |",

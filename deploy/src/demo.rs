@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::error::StackError;
 use crate::executable::Executables;
 use crate::launch::Launcher;
+use crate::migration;
 use crate::progress::Progress;
 use crate::stack::{AGGREGATOR, INGEST, PASSWORD, READER, Stack};
 
@@ -94,9 +95,10 @@ impl Demo {
         ));
         self.send_traffic(stack, programs).await?;
         wait_until_complete(stack, progress).await?;
-        let reader = stack.clickhouse()?;
-        let rows = reader.query(table::JOURNEYS).await?;
-        let states = reader.query(table::STATES).await?;
+        let clickhouse = stack.clickhouse()?;
+        migration::refresh(clickhouse).await?;
+        let rows = clickhouse.query(table::JOURNEYS).await?;
+        let states = clickhouse.query(table::STATES).await?;
         Ok(format!("{}\n\n{}", table::render(&rows, &states), how_to_query(stack)))
     }
 

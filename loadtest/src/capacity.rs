@@ -1,9 +1,9 @@
 //! What one machine takes, and what a traffic needs beyond it.
 //!
 //! First the knee of each part is looked for ([`search`]): of the whole pipeline by answers and freshness, of ingest alone while
-//! nobody reads the log, and of the aggregator by how fast it catches up with what that left. Then one rate below the knee is
-//! measured to make a [`model`], and another on a new stack to check it: its CPU is predicted before, and its counts are
-//! compared with the truth. Everything runs on the machine that sends, so knees are lower than a server's own; CPU for a
+//! nobody reads the log, and of the aggregator by how fast it catches up with what that left. Then two rates below the knee are
+//! measured to make a [`model`], and a third, higher one on a new stack to check it: its CPU is predicted before, and its counts
+//! are compared with the truth. Everything runs on the machine that sends, so knees are lower than a server's own; CPU for a
 //! beacon is hardly changed by that, and is what the rest is computed from.
 
 use std::path::{Path, PathBuf};
@@ -31,8 +31,6 @@ use report::{Checked, Drained, Found, Report, VERSION};
 use search::{Search, Verdict};
 use step::{Limits, Step, measure, request_bytes, traffic};
 
-/// How long processes are watched while nothing is asked of them.
-const IDLE_FOR: Duration = Duration::from_secs(10);
 /// How long a backlog may take.
 const PATIENCE: Duration = Duration::from_secs(240);
 /// The rate that a search begins at, beacons/s.
@@ -40,11 +38,14 @@ const FIRST_RATE: f64 = 500.0;
 /// Steps of a search at most, and how closely it looks.
 const STEPS_MAX: u32 = 7;
 const RESOLUTION: f64 = 0.15;
-/// Shares of the knee at which the model is made and checked.
-const MODEL_SHARE: f64 = 0.4;
-const CHECK_SHARE: f64 = 0.2;
-/// Seconds of the two measurements of the model, in steps.
+/// Shares of the knee at which the model is made, and the one at which it is checked.
+const MODEL_SHARES: [f64; 2] = [0.3, 0.6];
+const CHECK_SHARE: f64 = 0.9;
+/// Seconds of each of these measurements, in steps.
 const MODEL_STEPS: u64 = 2;
+/// How long traffic flows before CPU is measured, on a stack that has had some and on a new one.
+const WARM_UP: Duration = Duration::from_secs(5);
+const WARM_UP_NEW: Duration = Duration::from_secs(45);
 
 /// What is looked for.
 #[derive(Debug, Clone)]
@@ -76,17 +77,18 @@ pub async fn run(settings: &Settings) -> anyhow::Result<Report> {
     let fleet = Fleet::start(&size("search")).await?;
     let mut looking =
         Looking { fleet: &fleet, settings, ledger: ledgers.path().join("step"), seed: settings.seed };
-    let idle = by_kind(&Meter::idle(fleet.processes(&KINDS), IDLE_FOR).await?);
     let whole = looking.knee("the whole pipeline", FIRST_RATE).await?;
     fleet.stop_aggregators().await;
     let alone = looking.knee("ingest alone", (whole.knee.holds / 2.0).max(FIRST_RATE)).await?;
     let drained = drain(&fleet, alone.beacons()).await?;
     let rate = |share: f64| (whole.knee.holds.max(FIRST_RATE / 4.0) * share).round();
-    eprintln!("measuring {} beacons/s for the model", rate(MODEL_SHARE));
     let seconds = settings.step_s * MODEL_STEPS;
-    let made = looking.step(rate(MODEL_SHARE), seconds).await?;
+    eprintln!("measuring two rates for the model");
+    let [low, high] = MODEL_SHARES.map(rate);
+    let low = looking.step(low, seconds, WARM_UP).await?;
+    let high = looking.step(high, seconds, WARM_UP).await?;
     fleet.stop().await;
-    let mut model = Model::line(&idle, &made.cpu, made.accepted);
+    let mut model = Model::line(&low, &high);
 
     let fleet = Fleet::start(&size("check")).await?;
     let checked =
@@ -108,7 +110,8 @@ pub async fn run(settings: &Settings) -> anyhow::Result<Report> {
         whole,
         alone,
         drained,
-        made,
+        low,
+        high,
         checked,
         assumed,
         million: model.need_of_peak(1e6, &assumed),
@@ -133,7 +136,7 @@ impl Looking<'_> {
         let mut search = Search::new(first, STEPS_MAX, RESOLUTION);
         let mut steps = Vec::new();
         while let Some(rate) = search.next_rate() {
-            let step = self.step(rate, self.settings.step_s).await?;
+            let step = self.step(rate, self.settings.step_s, Duration::ZERO).await?;
             search.tell(step.verdict);
             steps.push(step);
         }
@@ -141,10 +144,10 @@ impl Looking<'_> {
     }
 
     /// One rate, and the time until the tables hold it.
-    async fn step(&mut self, rate: f64, seconds: u64) -> anyhow::Result<Step> {
+    async fn step(&mut self, rate: f64, seconds: u64, warm_up: Duration) -> anyhow::Result<Step> {
         self.seed += 1;
-        let traffic = traffic(rate, seconds, self.seed);
-        let step = measure(self.fleet, &traffic, &self.ledger, &self.settings.limits).await?;
+        let traffic = traffic(rate, seconds + warm_up.as_secs(), self.seed);
+        let step = measure(self.fleet, &traffic, warm_up, &self.ledger, &self.settings.limits).await?;
         let said = match step.verdict {
             Verdict::Holds => "held",
             Verdict::Breaks => step.why.as_str(),
@@ -182,7 +185,8 @@ async fn check(
 ) -> anyhow::Result<Checked> {
     let predicted = model.predict(rate);
     eprintln!("measuring {rate} beacons/s to check the model");
-    let step = measure(fleet, &traffic(rate, seconds, settings.seed), ledger, &settings.limits).await?;
+    let traffic = traffic(rate, seconds + WARM_UP_NEW.as_secs(), settings.seed);
+    let step = measure(fleet, &traffic, WARM_UP_NEW, ledger, &settings.limits).await?;
     let until_ms = now_ms() + settling_ms(GRACE_MS);
     fleet.aggregators().written(until_ms, PATIENCE).await?;
     let stack = fleet.stack();

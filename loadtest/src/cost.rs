@@ -89,11 +89,11 @@ impl Meter {
         Ok(Cpu { wall_s: self.started.elapsed().as_secs_f64(), parts })
     }
 
-    /// What the processes use in a window of `length` in which nothing is asked of them.
+    /// What the processes use in a window of `length` that begins now.
     ///
     /// # Errors
     /// When one of them does not run, or ends.
-    pub async fn idle(processes: Vec<Process>, length: Duration) -> anyhow::Result<Cpu> {
+    pub async fn over(processes: Vec<Process>, length: Duration) -> anyhow::Result<Cpu> {
         let meter = Self::start(processes)?;
         tokio::time::sleep(length).await;
         meter.read()

@@ -23,6 +23,8 @@ use report::{Report, VERSION};
 
 /// How long processes are watched while nothing is asked of them.
 const IDLE_FOR: Duration = Duration::from_secs(6);
+/// How long a new stack gets traffic before its cost is measured.
+const WARM_UP: Duration = Duration::from_secs(30);
 /// How long the tables may take to hold what was sent.
 const PATIENCE: Duration = Duration::from_secs(240);
 
@@ -91,13 +93,13 @@ async fn point(settings: &Settings, partitions: i32, processes: usize) -> anyhow
     let fleet = Fleet::start(&Size { partitions, ingests: processes, aggregators: processes, dir }).await?;
     // Nothing is looked for here, so nothing breaks a limit but beacons that are not accepted.
     let limits = Limits { p99_ms: f64::MAX, freshness_ms: u64::MAX };
-    let idle = by_kind(&Meter::idle(fleet.processes(&KINDS), IDLE_FOR).await?);
-    let sent = traffic(settings.rate, settings.seconds, settings.seed);
-    let step = measure(&fleet, &sent, &ledger, &limits).await?;
+    let idle = by_kind(&Meter::over(fleet.processes(&KINDS), IDLE_FOR).await?);
+    let sent = traffic(settings.rate, settings.seconds + WARM_UP.as_secs(), settings.seed);
+    let step = measure(&fleet, &sent, WARM_UP, &ledger, &limits).await?;
     fleet.aggregators().written(now_ms(), PATIENCE).await?;
     fleet.stop_aggregators().await;
     let more = traffic(settings.rate, settings.seconds, settings.seed + 100);
-    let backlog = measure(&fleet, &more, &ledger, &limits).await?;
+    let backlog = measure(&fleet, &more, Duration::ZERO, &ledger, &limits).await?;
     let drained = drain(&fleet, backlog.accepted).await?;
     fleet.stop().await;
     Ok(Point { partitions, processes, idle, step, drained })

@@ -5,6 +5,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use deploy::clickhouse::ClickHouse;
+use deploy::migration::refresh;
 use deploy::stack::{ADMIN, PASSWORD, Parts, READER, Stack, StackOptions, WRITER};
 use schema::rows::{BATCH_TABLES, DEFINITION_TABLES};
 use serde::Serialize;
@@ -62,7 +63,11 @@ impl Database {
         self.writer.execute(&insert_statement(token, table, rows)).await.expect(table);
     }
 
+    /// What a reader is told when everything is up to date.
     async fn read(&self, sql: &str) -> Vec<Value> {
+        if ["sli.slo_status", "sli.slo_burn", "sli.objective_counts"].iter().any(|view| sql.contains(view)) {
+            refresh(&self.admin).await.expect("a refresh");
+        }
         self.reader.query(sql).await.unwrap_or_else(|error| panic!("{error}: {sql}"))
     }
 

@@ -1,15 +1,15 @@
 //! From what one machine measured to what a traffic needs: a straight line for each part, and said assumptions.
 //!
-//! A part's CPU is what it uses while idle plus so much for each beacon. Both are measured; that the line is straight is
-//! checked by a second measurement at another rate ([`Model::predict`]). What is not measured here is an [`Assumptions`],
+//! A part's CPU is something that it uses at any rate plus so much for each beacon: the line through two measurements. That it
+//! goes on straight is checked by a third at a higher rate ([`Model::predict`]). What is not measured here is an [`Assumptions`],
 //! with the number in the open.
 
 use std::collections::BTreeMap;
 
-use deploy::stack::{CLICKHOUSE, KAFKA};
+use deploy::stack::{CLICKHOUSE, KAFKA, PARTITIONS};
 use serde::{Deserialize, Serialize};
 
-use crate::cost::Cpu;
+use super::step::Step;
 use crate::fleet::KINDS;
 use crate::schedule::Arrivals;
 
@@ -20,8 +20,8 @@ const LOOKS_A_DAY: u32 = 24 * 60;
 /// What a beacon costs, as measured.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Model {
-    /// Cores that the processes of a kind use while nothing is asked of them.
-    pub idle_cores: BTreeMap<String, f64>,
+    /// Cores that the processes of a kind use at any rate: timers, and inserts by the clock, which are more with more partitions.
+    pub fixed_cores: BTreeMap<String, f64>,
     /// CPU for a beacon beyond that, µs, by kind.
     pub us_per_beacon: BTreeMap<String, f64>,
     /// Events of a beacon.
@@ -99,17 +99,19 @@ pub struct Need {
 }
 
 impl Model {
-    /// The line through what was used while idle and in `busy`, a window in which `beacons` were sent.
-    pub fn line(idle: &Cpu, busy: &Cpu, beacons: u64) -> Self {
-        let beyond = busy.beyond(idle);
-        let of = |number: &dyn Fn(&str) -> f64| {
-            busy.parts.keys().map(|part| (part.clone(), number(part))).collect::<BTreeMap<_, _>>()
-        };
-        Self {
-            idle_cores: of(&|part| idle.cores(part)),
-            us_per_beacon: of(&|part| beyond.us_per(part, beacons)),
-            ..Self::default()
+    /// The line through what was used at two rates. Where noise makes it fall with the rate, or begin below nothing, it is
+    /// flat, or begins at nothing.
+    pub fn line(low: &Step, high: &Step) -> Self {
+        let mut model = Self::default();
+        for part in high.cpu.parts.keys() {
+            let (at_low, at_high) = (low.cpu.cores(part), high.cpu.cores(part));
+            let slope = ((at_high - at_low) / (high.rate - low.rate).max(1e-9)).max(0.0);
+            // From the higher rate, which says more of a beacon.
+            let slope = slope.min(at_high / high.rate.max(1e-9));
+            model.us_per_beacon.insert(part.clone(), slope * 1e6);
+            model.fixed_cores.insert(part.clone(), at_high - slope * high.rate);
         }
+        model
     }
 
     /// Cores by kind at `rate` beacons a second on as many processes as were measured.
@@ -117,26 +119,28 @@ impl Model {
         self.us_per_beacon
             .iter()
             .map(|(part, us)| {
-                (part.clone(), self.idle_cores.get(part).copied().unwrap_or_default() + us * rate / 1e6)
+                (part.clone(), self.fixed_cores.get(part).copied().unwrap_or_default() + us * rate / 1e6)
             })
             .collect()
     }
 
     /// What `beacons_per_s` at the busiest moment and `beacons_per_day` need.
     pub fn need(&self, beacons_per_s: f64, beacons_per_day: f64, assumed: &Assumptions) -> Need {
+        let drained = self.drained_per_core.max(1.0);
+        let partitions = (beacons_per_s * assumed.catching_up / drained).ceil().max(1.0);
         let used = |part: &str| {
-            let us = self.us_per_beacon.get(part).copied().unwrap_or_default();
+            let of = |map: &BTreeMap<String, f64>| map.get(part).copied().unwrap_or_default();
+            let fixed = of(&self.fixed_cores) * (partitions / f64::from(PARTITIONS)).max(1.0);
             // Followers copy what the leader wrote; that they take as much CPU as it is more than they do.
             let copies = match part {
                 KAFKA => assumed.kafka_replicas,
                 CLICKHOUSE => assumed.clickhouse_replicas,
                 _ => 1.0,
             };
-            us * beacons_per_s / 1e6 * copies
+            (of(&self.us_per_beacon) * beacons_per_s / 1e6 + fixed) * copies
         };
         let cores: BTreeMap<_, _> =
             KINDS.into_iter().map(|part| (part.to_owned(), used(part) / assumed.utilisation)).collect();
-        let drained = self.drained_per_core.max(1.0);
         let http_bytes_per_s = self.http_bytes * beacons_per_s;
         let kafka_bytes_per_s = self.kafka_bytes * beacons_per_s * assumed.kafka_replicas;
         // What comes in from clients and what replicas take from leaders, beside what aggregators read once.
@@ -155,7 +159,7 @@ impl Model {
         Need {
             beacons_per_s,
             beacons_per_day,
-            partitions: (beacons_per_s * assumed.catching_up / drained).ceil().max(1.0) as u64,
+            partitions: partitions as u64,
             kafka_disk_bytes: self.kafka_bytes
                 * beacons_per_day
                 * assumed.kafka_days
@@ -194,10 +198,22 @@ pub fn busiest() -> f64 {
 mod tests {
     use deploy::stack::INGEST;
 
+    use super::super::search::Verdict;
     use super::*;
+    use crate::cost::Cpu;
 
-    fn cpu(wall_s: f64, ingest_s: f64) -> Cpu {
-        Cpu { wall_s, parts: BTreeMap::from([(INGEST.to_owned(), ingest_s)]) }
+    fn step(rate: f64, ingest_cores: f64) -> Step {
+        Step {
+            rate,
+            accepted: 0,
+            sent: 0,
+            p99_ms: None,
+            freshness_ms: None,
+            generator_cores: 0.0,
+            cpu: Cpu { wall_s: 10.0, parts: BTreeMap::from([(INGEST.to_owned(), ingest_cores * 10.0)]) },
+            verdict: Verdict::Holds,
+            why: String::new(),
+        }
     }
 
     fn model() -> Model {
@@ -207,7 +223,7 @@ mod tests {
             kafka_bytes: 200.0,
             clickhouse_bytes: 20.0,
             drained_per_core: 100_000.0,
-            ..Model::line(&cpu(10.0, 0.1), &cpu(20.0, 0.6), 20_000)
+            ..Model::line(&step(500.0, 0.02), &step(1_500.0, 0.04))
         }
     }
 
@@ -215,16 +231,26 @@ mod tests {
     fn a_line_goes_through_what_was_measured() {
         let model = model();
         assert!((model.us_per_beacon[INGEST] - 20.0).abs() < 1e-9, "{model:?}");
-        // 0.01 cores while idle, and 20 µs for each of 1,000 beacons a second.
+        // 0.01 cores at any rate, and 20 µs for each of 1,000 beacons a second.
         assert!((model.predict(1_000.0)[INGEST] - 0.03).abs() < 1e-9);
         assert!((model.predict(0.0)[INGEST] - 0.01).abs() < 1e-9);
+    }
+
+    #[test]
+    fn noise_gives_no_negative_cost() {
+        let falling = Model::line(&step(500.0, 0.05), &step(1_500.0, 0.04));
+        assert_eq!((falling.us_per_beacon[INGEST], falling.fixed_cores[INGEST]), (0.0, 0.04));
+        let steep = Model::line(&step(500.0, 0.001), &step(1_500.0, 0.03));
+        assert!((steep.us_per_beacon[INGEST] - 20.0).abs() < 1e-9, "{steep:?}");
+        assert!(steep.fixed_cores[INGEST].abs() < 1e-9, "{steep:?}");
     }
 
     #[test]
     fn a_million_beacons_a_second_are_added_up() {
         let assumed = Assumptions::default();
         let need = model().need(1e6, 1e9, &assumed);
-        assert!((need.cores[INGEST] - 20.0 / 0.6).abs() < 1e-6, "{need:?}");
+        // 20 of beacons, and 0.01 for each 4 of 20 partitions.
+        assert!((need.cores[INGEST] - 20.05 / 0.6).abs() < 1e-6, "{need:?}");
         assert_eq!(need.partitions, 20);
         assert_eq!((need.http_bytes_per_s, need.kafka_bytes_per_s), (1e9, 6e8));
         assert_eq!(need.kafka_disk_bytes, 200.0 * 1e9 * 7.0 * 3.0);

@@ -38,8 +38,10 @@ pub struct Report {
     pub alone: Found,
     /// The aggregator behind what that left.
     pub drained: Drained,
-    /// The measurement that the model is made from.
-    pub made: Step,
+    /// The measurements that the model is made from.
+    pub low: Step,
+    /// The one at the higher rate.
+    pub high: Step,
     /// The one that it is checked by.
     pub checked: Checked,
     /// What a beacon costs.
@@ -100,7 +102,8 @@ pub struct Checked {
 impl Report {
     /// Whether there are figures, and the counts of the last measurement are right.
     pub fn holds(&self) -> bool {
-        self.checked.verified.equal && self.made.p99_ms.is_some() && self.checked.step.p99_ms.is_some()
+        let steps = [&self.low, &self.high, &self.checked.step];
+        self.checked.verified.equal && steps.iter().all(|step| step.p99_ms.is_some())
     }
 
     /// The tables, with what they were measured on.
@@ -119,8 +122,9 @@ impl Report {
         ));
         text.push_str(&format!("\n**What a thousand beacons cost**\n\n{}\n", self.costs()));
         text.push_str(&format!(
-            "\n**The model against a second rate**: made at {:.0} beacons/s, checked at {:.0}; {}\n\n{}\n",
-            self.made.rate,
+            "\n**The model against a third rate**: made at {:.0} and {:.0} beacons/s, checked at {:.0}; {}\n\n{}\n",
+            self.low.rate,
+            self.high.rate,
             self.checked.step.rate,
             self.checked.verified.sentence,
             self.check()
@@ -159,13 +163,13 @@ impl Report {
     }
 
     fn costs(&self) -> String {
-        let mut table = page::table(&["part", "CPU ms", "cores while idle"]);
+        let mut table = page::table(&["part", "CPU ms", "cores at any rate"]);
         for kind in KINDS {
             let of = |map: &BTreeMap<String, f64>| map.get(kind).copied().unwrap_or_default();
             table.add_row([
                 kind.to_owned(),
                 format!("{:.1}", of(&self.model.us_per_beacon)),
-                format!("{:.3}", of(&self.model.idle_cores)),
+                format!("{:.3}", of(&self.model.fixed_cores)),
             ]);
         }
         align_right(&mut table, 1..=2);
@@ -267,7 +271,7 @@ fn assumptions(assumed: &Assumptions) -> String {
         machine_disk_bytes,
     } = assumed;
     format!(
-        "Assumed, not measured: cost for each beacon stays what it is; parts use {:.0} % of their cores at the busiest moment, \
+        "Assumed, not measured: cost for each beacon stays what it is, and what a part uses at any rate grows with the partitions; parts use {:.0} % of their cores at the busiest moment, \
          which is {:.2} times the mean of a day; Kafka keeps {kafka_replicas} copies for {kafka_days} days, each taking as much CPU \
          as the first; ClickHouse keeps {clickhouse_replicas} copies, whose tables grow for {clickhouse_days} days as fast as at \
          the rate that was measured; a backlog is read {catching_up} times as fast as it grows, by one core a partition; a \

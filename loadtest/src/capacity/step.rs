@@ -51,7 +51,7 @@ pub struct Step {
     pub freshness_ms: Option<u64>,
     /// Cores of the generator itself.
     pub generator_cores: f64,
-    /// CPU of each kind of part.
+    /// CPU of each kind of part, from when they were warm until no new session began.
     pub cpu: Cpu,
     /// How it went.
     pub verdict: Verdict,
@@ -59,18 +59,27 @@ pub struct Step {
     pub why: String,
 }
 
+impl Step {
+    /// Beacons that were due while CPU was measured.
+    pub fn beacons(&self) -> u64 {
+        (self.rate * self.cpu.wall_s).round() as u64
+    }
+}
+
 /// The traffic of a step.
 pub fn traffic(rate: f64, seconds: u64, seed: u64) -> Traffic {
     Traffic { rate, seconds, seed, profile: Profile::Mixed, arrivals: Arrivals::Poisson }
 }
 
-/// Sends `traffic` to all ingests of the fleet, divided among them, with ledgers beside `ledger`.
+/// Sends `traffic` to all ingests of the fleet, divided among them, with ledgers beside `ledger`. CPU is measured from
+/// `warm_up` on: a broker that has just started compiles its code for a while.
 ///
 /// # Errors
 /// When a run cannot be made, or a process has ended.
 pub async fn measure(
     fleet: &Fleet,
     traffic: &Traffic,
+    warm_up: Duration,
     ledger: &Path,
     limits: &Limits,
 ) -> anyhow::Result<Step> {
@@ -81,7 +90,12 @@ pub async fn measure(
     let observed = Targets { aggregators: running(fleet), ..Targets::default() };
     let has_aggregators = !observed.aggregators.is_empty();
     let observer = Observer::start(observed)?;
-    let meter = Meter::start(fleet.processes(&KINDS))?;
+    let processes = fleet.processes(&KINDS);
+    let length = Duration::from_secs(traffic.seconds).saturating_sub(warm_up);
+    let window = tokio::spawn(async move {
+        tokio::time::sleep(warm_up).await;
+        Meter::over(processes, length).await
+    });
     let mut runs = Vec::new();
     for (number, url) in urls.iter().enumerate() {
         let share = Traffic {
@@ -104,7 +118,7 @@ pub async fn measure(
     for run in runs {
         summaries.push(run.await??);
     }
-    let cpu = by_kind(&meter.read()?);
+    let cpu = by_kind(&window.await??);
     let samples = observer.finish().await?.samples;
     let freshness_ms =
         samples.iter().filter_map(|sample| Some(sample.aggregator?.written_freshness_ms)).max();

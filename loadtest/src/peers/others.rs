@@ -55,7 +55,7 @@ impl Place {
         let engine = Engine { clickhouse, database, fills };
         engine.create(&brokers, topic).await?;
         let parts = || vec![self.their_clickhouse(), self.part(KAFKA)];
-        let idle = Meter::idle(parts(), IDLE_FOR).await?;
+        let idle = Meter::over(parts(), IDLE_FOR).await?;
         let meter = Meter::start(parts())?;
         let (to, rate) = (topic.to_owned(), self.settings.rate);
         let copied = tokio::task::spawn_blocking(move || copy::copy(&brokers, BEACONS, &to, rate));
@@ -139,7 +139,7 @@ impl Place {
         let collector = Collector::start(program, &self.launcher, self.stack.dir(), exporter).await?;
         let store_name = store.name.clone();
         let parts = || vec![collector.process(), store.clone()];
-        let idle = Meter::idle(parts(), IDLE_FOR).await?;
+        let idle = Meter::over(parts(), IDLE_FOR).await?;
         let meter = Meter::start(parts())?;
         let ledger = format!("otlp-{store_name}");
         let summary = self.drive(collector.url(), Profile::Otlp, &ledger).await?;

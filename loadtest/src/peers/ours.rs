@@ -21,7 +21,7 @@ impl Place {
         eprintln!("measuring ingest and aggregator");
         let parts = || [INGEST, AGGREGATOR, KAFKA, CLICKHOUSE].map(|name| self.part(name)).to_vec();
         let before = self.ingested_events().await?;
-        let idle = Meter::idle(parts(), IDLE_FOR).await?;
+        let idle = Meter::over(parts(), IDLE_FOR).await?;
         let meter = Meter::start(parts())?;
         let summary = self.drive(self.stack.ingest_url(), Profile::Mixed, "mixed").await?;
         let sending = meter.read()?;
@@ -82,7 +82,7 @@ impl Place {
         eprintln!("measuring ingest with OTLP");
         let parts = || vec![self.part(INGEST), self.part(KAFKA)];
         let (events, bytes) = (self.ingested_events().await?, disk::topic_bytes(self.stack.dir(), BEACONS)?);
-        let idle = Meter::idle(parts(), IDLE_FOR).await?;
+        let idle = Meter::over(parts(), IDLE_FOR).await?;
         let meter = Meter::start(parts())?;
         let summary = self.drive(self.stack.ingest_url(), Profile::Otlp, "otlp-ingest").await?;
         let cpu = meter.read()?;

@@ -34,7 +34,7 @@ pub struct Report {
 impl Point {
     /// CPU of a kind for each beacon beyond what it uses while idle, µs.
     pub fn us_per_beacon(&self, kind: &str) -> f64 {
-        self.step.cpu.beyond(&self.idle).us_per(kind, self.step.accepted)
+        self.step.cpu.beyond(&self.idle).us_per(kind, self.step.beacons())
     }
 
     /// CPU of all parts for each beacon, µs.

@@ -100,7 +100,7 @@ WHERE source.objective != ''
 GROUP BY app, journey, objective, version, platform, window_start
 COMMENT 'Good and valid attempts of every objective by the minute, for evaluators of SLOs';
 
--- What was counted of every current objective, and of discovered journeys, which have an empty one. Days, hours and minutes are
+-- What was counted of every current objective, and of discovered journeys, which have an empty one, as of now. Days, hours and minutes are
 -- read once for all of them, and each takes what lies in its windows: the window of the objective, and those of burn
 -- alerts. A window of six hours or more begins with a whole hour.
 -- Pairs of windows and shares of the budget: https://sre.google/workbook/alerting-on-slos/, with the pair
@@ -109,7 +109,7 @@ COMMENT 'Good and valid attempts of every objective by the minute, for evaluator
 -- factor, and 5 bad attempts that were observed in the long one, so that a single error at low traffic wakes nobody.
 -- Each step is a query of its own: within one, ClickHouse plans an expression anew wherever its name stands, and that
 -- would take most of the time.
-CREATE OR REPLACE VIEW sli.objective_counts AS
+CREATE OR REPLACE VIEW sli.objective_counts_now AS
 WITH
     (SELECT (log_time_ms, grace_ms, first_open_hour, first_window_day, first_hours, set_id) FROM sli.progress) AS progress,
     (SELECT groupUniqArray((app::String, journey::String)) FROM sli.objective_definitions WHERE set_id = progress.6) AS defined_journeys
@@ -133,7 +133,7 @@ FROM
     FROM
     (
         SELECT
-            * EXCEPT (in_window, recent, until, open_hour),
+            * EXCEPT (in_window, recent, quality, until, open_hour),
             if(empty(in_window), NULL, arrayMin(in_window.first_start)) AS since,
             arraySum(in_window.valid) AS valid,
             arraySum(in_window.bad) AS bad,
@@ -142,6 +142,10 @@ FROM
             arraySum(in_window.attempts) AS attempts,
             arraySum(in_window.unknown) AS unknown,
             arraySum(in_window.sessions_hurt) AS sessions_hurt,
+            arraySum(quality.sequence_received) AS sequence_received,
+            arraySum(quality.sequence_expected) AS sequence_expected,
+            arraySum(quality.sessions) AS sessions,
+            arraySum(quality.sessions_measured) AS sessions_measured,
             -- Valid, bad and bad as observed in 5m, 30m, 1h, 2h, 6h, 1d and 3d: of minutes, or of hours and the minutes after them.
             arrayMap(
                 w -> arrayReduce('sumForEach', arrayConcat([[0, 0, 0]], arrayMap(r -> [r.valid, r.bad, r.observed_bad], arrayFilter(r -> r.begin >= w.1 AND r.span_s = w.2 OR w.2 = 3600 AND r.begin >= open_hour, recent)))),
@@ -149,14 +153,15 @@ FROM
         FROM
         (
             SELECT
-                * EXCEPT (open_day, first_day, rows),
+                * EXCEPT (open_day, first_day, rows, quality_rows),
                 arrayFilter(
                     r -> multiIf(
                         r.span_s = 60, r.begin >= open_hour AND r.begin < until,
                         r.span_s = 3600, r.begin >= window_from AND r.begin < open_hour AND (r.begin < first_day OR r.begin >= open_day),
                         r.begin >= first_day AND r.begin < open_day),
                     rows) AS in_window,
-                arrayFilter(r -> r.span_s = 60 AND r.begin < until OR r.span_s = 3600 AND r.begin < open_hour, rows) AS recent
+                arrayFilter(r -> r.span_s = 60 AND r.begin < until OR r.span_s = 3600 AND r.begin < open_hour, rows) AS recent,
+                arrayFilter(r -> r.hour >= window_from AND r.hour < until, quality_rows) AS quality
             FROM
             (
                 SELECT *, toStartOfDay(until) AS open_day, toStartOfDay(window_from + toIntervalSecond(86399)) AS first_day
@@ -189,7 +194,8 @@ FROM
                             o.policy AS policy,
                             toStartOfMinute(toDateTime(intDiv(progress.1 - if(o.app = '', 30000, o.timeout_ms) - progress.2, 1000), 'UTC')) AS complete_until,
                             ifNull(complete_until, toDateTime(0, 'UTC')) AS until,
-                            counted.rows AS rows
+                            counted.rows AS rows,
+                            q.rows AS quality_rows
                         FROM
                         (
                             SELECT app, journey, objective, version, groupArray((begin, span_s, first_start, valid, bad, observed, observed_bad, attempts, unknown, sessions_hurt)
@@ -220,6 +226,19 @@ FROM
                         ) AS counted
                         LEFT JOIN (SELECT * FROM sli.objective_definitions FINAL WHERE set_id = progress.6) AS o
                             ON o.journey = counted.journey AND o.objective = counted.objective AND o.version = counted.version AND (o.app = counted.app OR o.app = '*')
+                        LEFT JOIN
+                        (
+                            SELECT app, groupArray((hour, sequence_received, sequence_expected, sessions, sessions_measured)
+                                ::Tuple(hour DateTime('UTC'), sequence_received UInt64, sequence_expected UInt64, sessions UInt64, sessions_measured UInt64)) AS rows
+                            FROM
+                            (
+                                SELECT app, hour, sum(source.sequence_received) AS sequence_received, sum(source.sequence_expected) AS sequence_expected, sum(source.sessions) AS sessions, sum(source.sessions_measured) AS sessions_measured
+                                FROM sli.quality AS source
+                                WHERE hour >= progress.4
+                                GROUP BY app, hour
+                            )
+                            GROUP BY app
+                        ) AS q ON q.app = counted.app
                         WHERE o.app != ''
                             OR counted.objective = '' AND NOT has(defined_journeys, (counted.app::String, counted.journey::String)) AND NOT has(defined_journeys, ('*', counted.journey::String))
                     )
@@ -229,7 +248,50 @@ FROM
     )
 )
 SETTINGS join_use_nulls = 0
-COMMENT 'What was counted of every current objective and discovered journey, in its window and in those of burn alerts. A rolling window begins with a whole hour, one of the calendar at its midnight in UTC';
+COMMENT 'What was counted of every current objective and discovered journey until now, in its window and in those of burn alerts, and how much of the traffic of its app arrived. A rolling window begins with a whole hour, one of the calendar at its midnight in UTC';
+
+-- ClickHouse plans that query for longer than it runs, however little there is to read. So it is asked every ten seconds for
+-- everyone; each row says until when it is complete. `SYSTEM REFRESH VIEW sli.objective_counts_refresh` does it at once.
+CREATE TABLE IF NOT EXISTS sli.objective_counts
+(
+    app LowCardinality(String) COMMENT 'App, by its write key',
+    journey LowCardinality(String) COMMENT 'Journey',
+    objective LowCardinality(String) COMMENT 'Objective of the journey; empty for a discovered journey',
+    version LowCardinality(String) COMMENT 'Hash of rule, target and window',
+    description String COMMENT 'What is good, in words',
+    target Nullable(Float64) COMMENT 'Share of the valid attempts that should be good; NULL where nobody set one',
+    allowed_ppm Nullable(Float64) COMMENT 'Share of the valid attempts that may be bad, in millionths',
+    window_days UInt16 COMMENT 'Length of a rolling window, days',
+    calendar LowCardinality(String) COMMENT 'week, month or quarter where the window is one of the calendar, else empty',
+    title String COMMENT 'Title of the journey',
+    promise String COMMENT 'What users are promised',
+    product LowCardinality(String) COMMENT 'Product of the journey',
+    owner LowCardinality(String) COMMENT 'Team that owns the journey',
+    policy LowCardinality(String) COMMENT 'Policy for a broken promise',
+    complete_until Nullable(DateTime('UTC')) COMMENT 'Until when every attempt has settled; NULL where nothing was read yet',
+    window_from DateTime('UTC') COMMENT 'Begin of the window that ends there',
+    since Nullable(DateTime('UTC')) COMMENT 'First hour or minute of it in which something was counted',
+    valid UInt64 COMMENT 'Attempts that the objective judges, weighted by sampling',
+    bad UInt64 COMMENT 'Those of them that were not good',
+    observed UInt64 COMMENT 'Attempts that the objective judges, as observed',
+    observed_bad UInt64 COMMENT 'Those of them that were not good',
+    attempts UInt64 COMMENT 'Attempts of the journey on a platform that the objective judges, weighted by sampling',
+    unknown UInt64 COMMENT 'Those of them whose end is not known',
+    sessions_hurt UInt64 COMMENT 'Sessions with a bad attempt',
+    sequence_received UInt64 COMMENT 'Numbered beacons of the app that arrived',
+    sequence_expected UInt64 COMMENT 'Numbered beacons of the app that were sent, by their numbers',
+    sessions UInt64 COMMENT 'Sessions of the app',
+    sessions_measured UInt64 COMMENT 'Those of them that number their beacons',
+    pairs Array(Tuple(short_window String, long_window String, severity String, factor Float64, short_valid UInt64, short_bad UInt64, long_valid UInt64, long_bad UInt64, long_observed_bad UInt64, alert String)) COMMENT 'Windows of burn alerts and what was counted in them'
+)
+ENGINE = MergeTree
+ORDER BY (app, journey, objective, version)
+COMMENT 'objective_counts_now as it was up to 10 s ago; replaced as a whole';
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS sli.objective_counts_refresh
+REFRESH EVERY 10 SECOND TO sli.objective_counts
+AS SELECT * FROM sli.objective_counts_now
+COMMENT 'Brings objective_counts up to date; how that went is in system.view_refreshes';
 
 CREATE OR REPLACE VIEW sli.slo_burn AS
 SELECT
@@ -301,66 +363,25 @@ SELECT
 FROM
 (
     SELECT
-        *,
+        * EXCEPT window_from,
+        if(calendar = '', concat(toString(window_days), 'd'), calendar) AS window,
+        if(complete_until IS NULL, NULL, o.window_from) AS window_from,
+        toUInt64(greatest(0, toInt64(valid) - toInt64(bad))) AS good,
         if(valid = 0, NULL, good / valid) AS ratio,
         -- In millionths, in which targets are given, so that 0.5 % of 1,000 are 5 and not 5.0000000000000044.
         valid * allowed_ppm / 1000000 AS budget_total,
         (valid * allowed_ppm - (valid - good) * 1000000) / 1000000 AS budget_left,
         if(attempts = 0, NULL, unknown / attempts) AS unknown_share,
         if(valid + unknown = 0, NULL, good / (valid + unknown)) AS ratio_if_unknown_bad,
-        if(arraySum(quality.sequence_expected) = 0, NULL, arraySum(quality.sequence_received) / arraySum(quality.sequence_expected)) AS coverage,
-        if(arraySum(quality.sessions) = 0, NULL, arraySum(quality.sessions_measured) / arraySum(quality.sessions)) AS coverage_measured,
+        if(sequence_expected = 0, NULL, sequence_received / sequence_expected) AS coverage,
+        if(sessions = 0, NULL, sessions_measured / sessions) AS coverage_measured,
         multiIf(target IS NULL, 'none', has(pairs.alert, 'page'), 'page', has(pairs.alert, 'ticket'), 'ticket', 'none') AS alert,
         (observed_ratio + z_squared_share / 2) / (1 + z_squared_share) AS wilson_middle,
-        1.959963984540054 / (1 + z_squared_share) * sqrt(observed_ratio * (1 - observed_ratio) / observed + z_squared_share / (4 * observed)) AS wilson_half
-    FROM
-    (
-        SELECT
-            o.app AS app,
-            o.journey AS journey,
-            o.objective AS objective,
-            o.title AS title,
-            o.promise AS promise,
-            o.product AS product,
-            o.owner AS owner,
-            o.policy AS policy,
-            o.version AS version,
-            o.description AS description,
-            o.target AS target,
-            o.allowed_ppm AS allowed_ppm,
-            o.window_days AS window_days,
-            if(o.calendar = '', concat(toString(o.window_days), 'd'), o.calendar) AS window,
-            if(o.complete_until IS NULL, NULL, o.window_from) AS window_from,
-            o.since AS since,
-            o.valid AS valid,
-            toUInt64(greatest(0, toInt64(o.valid) - toInt64(o.bad))) AS good,
-            o.observed AS observed,
-            o.observed_bad AS observed_bad,
-            o.attempts AS attempts,
-            o.unknown AS unknown,
-            o.sessions_hurt AS sessions_hurt,
-            o.complete_until AS complete_until,
-            o.pairs AS pairs,
-            1 - least(o.observed_bad, o.observed) / o.observed AS observed_ratio,
-            1.959963984540054 * 1.959963984540054 / o.observed AS z_squared_share,
-            arrayFilter(r -> r.hour >= o.window_from AND r.hour < ifNull(o.complete_until, toDateTime(0, 'UTC')), q.rows) AS quality
-        FROM sli.objective_counts AS o
-        LEFT JOIN
-        (
-            SELECT app, groupArray((hour, sequence_received, sequence_expected, sessions, sessions_measured)
-                ::Tuple(hour DateTime('UTC'), sequence_received UInt64, sequence_expected UInt64, sessions UInt64, sessions_measured UInt64)) AS rows
-            FROM
-            (
-                SELECT app, hour, sum(source.sequence_received) AS sequence_received, sum(source.sequence_expected) AS sequence_expected, sum(source.sessions) AS sessions, sum(source.sessions_measured) AS sessions_measured
-                FROM sli.quality AS source
-                WHERE hour >= (SELECT first_window_day FROM sli.progress)
-                GROUP BY app, hour
-            )
-            GROUP BY app
-        ) AS q ON q.app = o.app
-    )
+        1.959963984540054 / (1 + z_squared_share) * sqrt(observed_ratio * (1 - observed_ratio) / observed + z_squared_share / (4 * observed)) AS wilson_half,
+        1 - least(observed_bad, observed) / observed AS observed_ratio,
+        1.959963984540054 * 1.959963984540054 / observed AS z_squared_share
+    FROM sli.objective_counts AS o
 )
-SETTINGS join_use_nulls = 0
 COMMENT 'Every objective over its window: was the promise kept. Coverage is the share of numbered beacons that arrived, in the share coverage_measured of the sessions';
 
 -- A changed objective is a new version and counts anew, so slo_status shows less than a window for a while. What was promised

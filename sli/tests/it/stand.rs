@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use deploy::clickhouse::ClickHouse;
+use deploy::migration::refresh;
 use deploy::stack::{ADMIN, PASSWORD, Parts, Stack, StackOptions, WRITER};
 use schema::definition::{DefinitionSet, EngineSettings, Objective};
 use schema::rows::{
@@ -70,6 +71,7 @@ impl Stand {
         self.insert("objective_definitions", &ObjectiveDefinitionRow::all(&self.set, at_ms)).await;
         self.insert("policy_definitions", &PolicyDefinitionRow::all(&self.set, at_ms)).await;
         self.insert("definitions", &[DefinitionRow::new(&self.set, at_ms)]).await;
+        refresh(&self.admin).await.unwrap();
     }
 
     pub(crate) fn objective(&self, journey: &str, objective: &str) -> &Objective {
@@ -147,6 +149,7 @@ impl Stand {
         };
         self.insert("journey_minutes", &[minute_row]).await;
         self.insert("journey_hours", &[hour_row]).await;
+        refresh(&self.admin).await.unwrap();
     }
 
     /// Lets the log come so far that everything before this minute is complete.
@@ -174,6 +177,7 @@ impl Stand {
             missing_offsets: 0,
         };
         self.insert("batches", &[row]).await;
+        refresh(&self.admin).await.unwrap();
     }
 
     /// What expires is gone.

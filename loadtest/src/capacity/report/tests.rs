@@ -26,7 +26,8 @@ fn report() -> Report {
         "whole": found("the whole pipeline"),
         "alone": found("ingest alone"),
         "drained": {"beacons": 30_000, "cpu": {"wall_s": 3.0, "parts": {"aggregator": 1.5}}},
-        "made": step(400.0, "holds", ""),
+        "low": step(400.0, "holds", ""),
+        "high": step(600.0, "holds", ""),
         "checked": {
             "predicted": {"ingest": 0.22, "kafka": 0.1, "aggregator": 0.05, "clickhouse": 0.27},
             "step": step(200.0, "holds", ""), "events": 50_000, "kafka_bytes": 2_000_000, "clickhouse_bytes": 500_000,
@@ -34,7 +35,7 @@ fn report() -> Report {
                 "sentence": "all 9 checks are equal", "differences": []},
         },
         "model": {
-            "idle_cores": {"ingest": 0.01}, "us_per_beacon": {"ingest": 20.0, "kafka": 10.0, "aggregator": 5.0, "clickhouse": 30.0},
+            "fixed_cores": {"ingest": 0.01}, "us_per_beacon": {"ingest": 20.0, "kafka": 10.0, "aggregator": 5.0, "clickhouse": 30.0},
             "events_per_beacon": 5.0, "http_bytes": 1_000.0, "kafka_bytes": 200.0, "clickhouse_bytes": 50.0,
             "drained_per_core": 20_000.0,
         },
@@ -78,7 +79,8 @@ fn needs_are_those_of_the_model() {
     report.users = Some((2e6, 200.0, report.model.need_of_users(2e6, 200.0, &report.assumed)));
     let text = report.markdown();
     assert_eq!(cells(&text, "partitions")[1..], ["100", "1"]);
-    assert_eq!(cells(&text, "cores of ingest")[1], "33.3");
+    // 20 of beacons and 0.01 for each 4 of 100 partitions, at 60 %.
+    assert_eq!(cells(&text, "cores of ingest")[1], "33.8");
     assert_eq!(cells(&text, "received by ingest")[1], "1.0 GB/s");
     assert!(text.contains("2,000,000 users a day, 200 events each"), "{text}");
     // 30 µs of ClickHouse, twice, of 16 cores at 60 %.
@@ -93,8 +95,8 @@ fn wrong_counts_and_a_slow_generator_give_no_figures() {
     wrong.checked.verified.equal = false;
     assert!(!wrong.holds());
     let mut slow = report();
-    slow.made.p99_ms = None;
-    slow.made.verdict = Verdict::Unknown;
+    slow.high.p99_ms = None;
+    slow.high.verdict = Verdict::Unknown;
     assert!(!slow.holds());
 }
 
