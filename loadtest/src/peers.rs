@@ -34,8 +34,9 @@ pub mod report;
 use place::Place;
 use report::{Absent, Report, VERSION};
 
-/// How long processes are watched while nothing is asked of them.
-const IDLE_FOR: Duration = Duration::from_secs(8);
+/// How long processes are watched while nothing is asked of them: twice as long as between two times that ClickHouse
+/// computes what objectives counted.
+const IDLE_FOR: Duration = Duration::from_secs(20);
 /// How long the last rows may take to be in the tables.
 const PATIENCE: Duration = Duration::from_secs(180);
 /// The row that collectors are compared with.

@@ -208,11 +208,11 @@ impl Numbers {
             .await
     }
 
-    /// The current objectives.
+    /// The current objectives, a new one at once: its counters begin at 0.
     pub(crate) async fn listed(&self) -> Result<Vec<Listed>, StackError> {
         let sql = "SELECT o.app AS app, o.journey AS journey, objective, version, target, \
             toUnixTimestamp(complete_until) AS complete_until, defined.attempt AS attempt \
-            FROM sli.objective_counts AS o \
+            FROM sli.objective_counts_now AS o \
             LEFT JOIN sli.active_journeys AS defined \
                 ON defined.journey = o.journey AND (defined.app = o.app OR defined.app = '*') \
             WHERE objective != '' ORDER BY app, journey, objective SETTINGS join_use_nulls = 0";
@@ -308,9 +308,12 @@ impl Numbers {
         self.rows(sql, &parameters).await
     }
 
-    /// Whether the server answers a query.
+    /// Whether the server answers, and goes on computing what objectives counted.
     pub(crate) async fn check(&self) -> Result<(), StackError> {
-        self.clickhouse.query("SELECT count() AS n FROM sli.definitions").await.map(drop)
+        let sql = "SELECT throwIf(count() > 0 AND max(computed_at) < now() - INTERVAL 1 MINUTE, \
+            'sli.objective_counts was not computed for a minute: system.view_refreshes says why') AS late \
+            FROM sli.objective_counts";
+        self.clickhouse.query(sql).await.map(drop)
     }
 
     async fn rows<T: DeserializeOwned>(

@@ -20,7 +20,8 @@ const LOOKS_A_DAY: u32 = 24 * 60;
 /// What a beacon costs, as measured.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Model {
-    /// Cores that the processes of a kind use at any rate: timers, and inserts by the clock, which are more with more partitions.
+    /// Cores that the processes of a kind use at any rate: timers, inserts by the clock, which are more with more partitions, and
+    /// in ClickHouse what is computed every ten seconds.
     pub fixed_cores: BTreeMap<String, f64>,
     /// CPU for a beacon beyond that, µs, by kind.
     pub us_per_beacon: BTreeMap<String, f64>,

@@ -38,9 +38,9 @@ pub struct Report {
     pub alone: Found,
     /// The aggregator behind what that left.
     pub drained: Drained,
-    /// The measurements that the model is made from.
+    /// The lower of the two rates that the model is made from.
     pub low: Step,
-    /// The one at the higher rate.
+    /// The higher one.
     pub high: Step,
     /// The one that it is checked by.
     pub checked: Checked,
@@ -103,7 +103,7 @@ impl Report {
     /// Whether there are figures, and the counts of the last measurement are right.
     pub fn holds(&self) -> bool {
         let steps = [&self.low, &self.high, &self.checked.step];
-        self.checked.verified.equal && steps.iter().all(|step| step.p99_ms.is_some())
+        self.checked.verified.equal && steps.iter().all(|step| step.is_valid())
     }
 
     /// The tables, with what they were measured on.

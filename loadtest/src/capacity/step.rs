@@ -64,6 +64,11 @@ impl Step {
     pub fn beacons(&self) -> u64 {
         (self.rate * self.cpu.wall_s).round() as u64
     }
+
+    /// Whether every beacon was accepted, and the generator kept its schedule.
+    pub fn is_valid(&self) -> bool {
+        self.accepted == self.sent && self.p99_ms.is_some()
+    }
 }
 
 /// The traffic of a step.

@@ -1,4 +1,4 @@
-//! One process of this project: started, started again whenever it ends, and struck.
+//! One process of this project: started, started again whenever it ends where it is watched, and struck.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -86,7 +86,7 @@ impl Member {
         self.failures.load(Ordering::Relaxed)
     }
 
-    /// Starts it, and from then on again whenever it ends.
+    /// Starts it; where it is watched, it is from then on started again whenever it ends.
     ///
     /// # Errors
     /// When there is no process at all.

@@ -60,7 +60,12 @@ pub struct Answered {
 const SLOW_PAGES: &str = "95th percentile of page loads, by route and minute";
 const PROMISE: &str = "how often a lecture plays within 2 s of its opening on the web";
 
-const QUESTIONS: [Question; 6] = [
+const PROMISES: &str = "how every promise of every journey stands";
+/// What the views of promises leave out.
+const TEN_SECONDS: &str =
+    "what came in the last 10 s: computed every 10 s, as in the last row, for everyone who asks";
+
+const QUESTIONS: [Question; 7] = [
     Question {
         what: SLOW_PAGES,
         tables: Tables::Ours,
@@ -86,7 +91,7 @@ const QUESTIONS: [Question; 6] = [
         tables: Tables::Ours,
         sql: "SELECT valid, good, ratio FROM sli.slo_status \
               WHERE app = 'studyapp-web' AND journey = 'watch-lecture' AND objective = 'fast'",
-        lacks: "",
+        lacks: TEN_SECONDS,
     },
     Question {
         what: PROMISE,
@@ -100,9 +105,15 @@ const QUESTIONS: [Question; 6] = [
         lacks: "no failures, deadlines, abandoned or unknown attempts; repeats open attempts of their own; one journey of all",
     },
     Question {
-        what: "how every promise of every journey stands",
+        what: PROMISES,
         tables: Tables::Ours,
         sql: "SELECT * FROM sli.slo_status",
+        lacks: TEN_SECONDS,
+    },
+    Question {
+        what: PROMISES,
+        tables: Tables::Ours,
+        sql: "SELECT * FROM sli.objective_counts_now",
         lacks: "",
     },
 ];

@@ -42,9 +42,8 @@ impl Point {
         KINDS.iter().map(|kind| self.us_per_beacon(kind)).sum()
     }
 
-    /// Whether every beacon was accepted, and the generator kept its schedule.
     fn is_valid(&self) -> bool {
-        self.step.accepted == self.step.sent && self.step.p99_ms.is_some()
+        self.step.is_valid()
     }
 }
 

@@ -282,7 +282,8 @@ CREATE TABLE IF NOT EXISTS sli.objective_counts
     sequence_expected UInt64 COMMENT 'Numbered beacons of the app that were sent, by their numbers',
     sessions UInt64 COMMENT 'Sessions of the app',
     sessions_measured UInt64 COMMENT 'Those of them that number their beacons',
-    pairs Array(Tuple(short_window String, long_window String, severity String, factor Float64, short_valid UInt64, short_bad UInt64, long_valid UInt64, long_bad UInt64, long_observed_bad UInt64, alert String)) COMMENT 'Windows of burn alerts and what was counted in them'
+    pairs Array(Tuple(short_window String, long_window String, severity String, factor Float64, short_valid UInt64, short_bad UInt64, long_valid UInt64, long_bad UInt64, long_observed_bad UInt64, alert String)) COMMENT 'Windows of burn alerts and what was counted in them',
+    computed_at DateTime('UTC') COMMENT 'When this was computed'
 )
 ENGINE = MergeTree
 ORDER BY (app, journey, objective, version)
@@ -290,7 +291,7 @@ COMMENT 'objective_counts_now as it was up to 10 s ago; replaced as a whole';
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS sli.objective_counts_refresh
 REFRESH EVERY 10 SECOND TO sli.objective_counts
-AS SELECT * FROM sli.objective_counts_now
+AS SELECT *, now('UTC') AS computed_at FROM sli.objective_counts_now
 COMMENT 'Brings objective_counts up to date; how that went is in system.view_refreshes';
 
 CREATE OR REPLACE VIEW sli.slo_burn AS

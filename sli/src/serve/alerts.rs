@@ -56,6 +56,7 @@ pub(super) async fn run(numbers: Numbers, receivers: Vec<Url>, pace: Pace) {
 
 /// What burns too fast, by journey.
 async fn burning(numbers: &Numbers) -> Result<BTreeMap<Group, Vec<Alert>>, StackError> {
+    numbers.check().await?;
     let burns = numbers.alerts().await?;
     let mut groups: BTreeMap<Group, Vec<Alert>> = BTreeMap::new();
     if burns.is_empty() {

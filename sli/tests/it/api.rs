@@ -102,6 +102,9 @@ async fn the_api_says_what_the_views_say() {
     let sent: Vec<_> = works.as_object().unwrap().keys().collect();
     assert_eq!(fields.keys().collect::<Vec<_>>(), sent);
     assert_eq!(serve.get("/readyz").await.0, 200);
+    stand.stop_computing().await;
+    let (found, body) = serve.get("/readyz").await;
+    assert!(found == 503 && body.contains("was not computed for a minute"), "{found} {body}");
     stand.stop().await;
 }
 

@@ -102,6 +102,12 @@ async fn a_status_counts_its_window_and_nothing_else() {
     database.check(state, unread.clone()).await;
     // Whatever a reader's tool sets for its own joins.
     database.check(&format!("{state} SETTINGS join_use_nulls = 1"), unread).await;
+    database
+        .check(
+            "SELECT valid, sequence_expected, complete_until FROM sli.objective_counts_now WHERE app = 'shop' SETTINGS join_use_nulls = 1",
+            json!([{"valid": 0, "sequence_expected": 0, "complete_until": null}]),
+        )
+        .await;
 
     database.insert("batches", &[progress_until(until)]).await;
     database
@@ -416,6 +422,9 @@ async fn views_are_quick_at_the_scale_of_a_large_product() {
     // 28 × 24 × 100 in the hours, 30 × 2 in the minutes of the last one; every third is bad.
     let found = read("SELECT count() AS rows, min(valid) AS least, max(valid) AS most, sum(valid - good) AS bad FROM sli.slo_status".into()).await;
     assert_eq!(found, [json!({"rows": 200, "least": 67_260, "most": 67_260, "bad": 44_800})]);
+    let found =
+        read("SELECT count() AS rows, sum(valid) AS valid FROM sli.objective_counts_now".into()).await;
+    assert_eq!(found, [json!({"rows": 200, "valid": 200 * 67_260})]);
     let found = read("SELECT count() AS rows, max(long_valid) AS most FROM sli.slo_burn".into()).await;
     assert_eq!(found, [json!({"rows": 800, "most": 7_260})]);
     let found = read("SELECT sum(success) AS success, min(p50) AS p50 FROM sli.journeys_by_day".into()).await;

@@ -30,7 +30,7 @@ fn report() -> Report {
         "high": step(600.0, "holds", ""),
         "checked": {
             "predicted": {"ingest": 0.22, "kafka": 0.1, "aggregator": 0.05, "clickhouse": 0.27},
-            "step": step(200.0, "holds", ""), "events": 50_000, "kafka_bytes": 2_000_000, "clickhouse_bytes": 500_000,
+            "step": step(900.0, "holds", ""), "events": 50_000, "kafka_bytes": 2_000_000, "clickhouse_bytes": 500_000,
             "verified": {"equal": true, "run_ended": true, "checks": 9, "different": 0, "audit_rows": 0,
                 "sentence": "all 9 checks are equal", "differences": []},
         },
@@ -98,6 +98,9 @@ fn wrong_counts_and_a_slow_generator_give_no_figures() {
     slow.high.p99_ms = None;
     slow.high.verdict = Verdict::Unknown;
     assert!(!slow.holds());
+    let mut full = report();
+    full.checked.step.accepted -= 1;
+    assert!(!full.holds());
 }
 
 #[test]
