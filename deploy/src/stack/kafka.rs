@@ -87,8 +87,9 @@ pub(super) fn prepare(
         )?;
     }
     let logging = format!("-Dlog4j2.configurationFile={}", logging.display());
+    // As large from the start as it may become, so that whatever else grows in the process is seen.
     let args =
-        ["-Xms256m", "-Xmx512m", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", "-cp", &classpath, &logging];
+        ["-Xms512m", "-Xmx512m", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", "-cp", &classpath, &logging];
     Ok(PartCommand {
         program: "java".into(),
         args: args.into_iter().map(Into::into).chain(["kafka.Kafka".into(), properties.into()]).collect(),
