@@ -77,6 +77,8 @@ pub async fn run(settings: &Settings) -> anyhow::Result<Report> {
     let fleet = Fleet::start(&size("search")).await?;
     let mut looking =
         Looking { fleet: &fleet, settings, ledger: ledgers.path().join("step"), seed: settings.seed };
+    eprintln!("warming up");
+    looking.step(FIRST_RATE, WARM_UP_NEW.as_secs(), Duration::ZERO).await?;
     let whole = looking.knee("the whole pipeline", FIRST_RATE).await?;
     fleet.stop_aggregators().await;
     let alone = looking.knee("ingest alone", (whole.knee.holds / 2.0).max(FIRST_RATE)).await?;

@@ -30,8 +30,8 @@ pub(crate) struct Arguments {
     /// Seconds of a step of the search.
     #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u64).range(3..=600))]
     step: u64,
-    /// Limit of the 99th percentile of answers, ms.
-    #[arg(long, default_value_t = 100.0)]
+    /// Limit of the 99th percentile of answers, ms: where all parts share a few cores, an answer waits while tables are written.
+    #[arg(long, default_value_t = 250.0)]
     p99_ms: f64,
     /// Limit of how far the tables may be behind, s.
     #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u64).range(1..=3_600))]
