@@ -308,12 +308,11 @@ impl Numbers {
         self.rows(sql, &parameters).await
     }
 
-    /// Whether the server answers, and goes on computing what objectives counted.
-    pub(crate) async fn check(&self) -> Result<(), StackError> {
-        let sql = "SELECT throwIf(count() > 0 AND max(computed_at) < now() - INTERVAL 1 MINUTE, \
-            'sli.objective_counts was not computed for a minute: system.view_refreshes says why') AS late \
-            FROM sli.objective_counts";
-        self.clickhouse.query(sql).await.map(drop)
+    /// Whether the server goes on computing what objectives counted; if not, say [`LATE`].
+    pub(crate) async fn is_current(&self) -> Result<bool, StackError> {
+        let sql =
+            "SELECT count() AS late FROM sli.objective_counts WHERE computed_at < now() - INTERVAL 1 MINUTE";
+        Ok(self.clickhouse.query(sql).await?.first().is_some_and(|row| row["late"] == 0))
     }
 
     async fn rows<T: DeserializeOwned>(
@@ -324,6 +323,10 @@ impl Numbers {
         self.clickhouse.query_as(sql, parameters).await
     }
 }
+
+/// Why answers would be old ones.
+pub(crate) const LATE: &str =
+    "what objectives counted was not computed for a minute: system.view_refreshes of ClickHouse says why";
 
 const BURN: &str = "SELECT app, journey, objective, version, short_window, long_window, severity, factor, short_burn, \
     long_burn, long_valid, long_bad, alert FROM sli.slo_burn";

@@ -11,7 +11,7 @@ use deploy::error::StackError;
 use jiff::Timestamp;
 use reqwest::Url;
 
-use crate::numbers::Numbers;
+use crate::numbers::{LATE, Numbers};
 use crate::policies::today;
 
 mod content;
@@ -48,19 +48,22 @@ pub(super) async fn run(numbers: Numbers, receivers: Vec<Url>, pace: Pace) {
         interval.tick().await;
         // Without numbers nothing has begun and nothing has ended.
         match burning(&numbers).await {
-            Ok(burning) => tell(&client, &receivers, &burning, &mut told, pace.repeat).await,
+            Ok(None) => eprintln!("cannot look for alerts: {LATE}"),
+            Ok(Some(burning)) => tell(&client, &receivers, &burning, &mut told, pace.repeat).await,
             Err(error) => eprintln!("cannot look for alerts: {error}"),
         }
     }
 }
 
-/// What burns too fast, by journey.
-async fn burning(numbers: &Numbers) -> Result<BTreeMap<Group, Vec<Alert>>, StackError> {
-    numbers.check().await?;
+/// What burns too fast, by journey; `None` when that was not computed for a while.
+async fn burning(numbers: &Numbers) -> Result<Option<BTreeMap<Group, Vec<Alert>>>, StackError> {
+    if !numbers.is_current().await? {
+        return Ok(None);
+    }
     let burns = numbers.alerts().await?;
     let mut groups: BTreeMap<Group, Vec<Alert>> = BTreeMap::new();
     if burns.is_empty() {
-        return Ok(groups);
+        return Ok(Some(groups));
     }
     let (statuses, policies) = (numbers.statuses().await?, numbers.policies().await?);
     for burn in &burns {
@@ -80,7 +83,7 @@ async fn burning(numbers: &Numbers) -> Result<BTreeMap<Group, Vec<Alert>>, Stack
         let policy = policies.iter().find(|policy| policy.name == status.policy);
         alerts.push(alert(burn, status, &reasons, policy.map(|policy| (policy, today()))));
     }
-    Ok(groups)
+    Ok(Some(groups))
 }
 
 async fn tell(

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::agreed::Agreed;
 use super::{exposition, openapi};
-use crate::numbers::{Burn, Counts, Key, Numbers, Promise, Status, WINDOW_S_MAX};
+use crate::numbers::{Burn, Counts, Key, LATE, Numbers, Promise, Status, WINDOW_S_MAX};
 use crate::policies::today;
 
 /// Content type of the exposition.
@@ -40,6 +40,9 @@ pub(super) enum ApiError {
     /// The request cannot be understood.
     #[error("{0}")]
     BadRequest(String),
+    /// Answers would be old ones.
+    #[error("{LATE}")]
+    Late,
     /// ClickHouse does not answer.
     #[error(transparent)]
     Numbers(#[from] StackError),
@@ -59,7 +62,7 @@ impl ResponseError for ApiError {
         match self {
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
-            Self::Numbers(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Late | Self::Numbers(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -67,6 +70,7 @@ impl ResponseError for ApiError {
         let (error, detail) = match self {
             Self::NotFound(detail) => ("not_found", detail.clone()),
             Self::BadRequest(detail) => ("bad_request", detail.clone()),
+            Self::Late => ("unavailable", LATE.to_owned()),
             Self::Numbers(error) => {
                 eprintln!("no numbers: {error}");
                 ("unavailable", "ClickHouse does not answer; the log says why".to_owned())
@@ -188,8 +192,7 @@ async fn counts(
 }
 
 async fn ready(numbers: web::Data<Numbers>) -> Result<HttpResponse, ApiError> {
-    numbers.check().await?;
-    Ok(HttpResponse::Ok().body("ok\n"))
+    if numbers.is_current().await? { Ok(HttpResponse::Ok().body("ok\n")) } else { Err(ApiError::Late) }
 }
 
 async fn found(numbers: &Numbers, key: Key<'_>) -> Result<Status, ApiError> {
