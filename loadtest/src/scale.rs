@@ -1,8 +1,8 @@
-//! Whether cost stays flat as the pipeline grows: more partitions, more ingests, more aggregators, each on a stack of its own.
+//! What growing does to the cost of a beacon: more partitions, more ingests, more aggregators, each on a stack of its own.
 //!
 //! Every size gets the same traffic at the same rate, so that only the size differs: CPU for a beacon, and then how the
 //! aggregators catch up with what came while they were stopped. All processes share this machine's cores, so more of them
-//! cannot be faster here; that a beacon costs the same on each is what lets them be put on machines of their own.
+//! cannot be faster here; what of a beacon's cost stays the same is what scales when they are put on machines of their own.
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! `loadtest scale`: whether cost stays flat with more partitions and processes.
+//! `loadtest scale`: what more partitions and processes do to the cost of a beacon.
 
 use std::path::PathBuf;
 use std::process::ExitCode;

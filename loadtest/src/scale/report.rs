@@ -41,16 +41,12 @@ impl Point {
     fn us_together(&self) -> f64 {
         KINDS.iter().map(|kind| self.us_per_beacon(kind)).sum()
     }
-
-    fn is_valid(&self) -> bool {
-        self.step.is_valid()
-    }
 }
 
 impl Report {
     /// Whether every size was measured.
     pub fn holds(&self) -> bool {
-        !self.points.is_empty() && self.points.iter().all(Point::is_valid)
+        !self.points.is_empty() && self.points.iter().all(|point| point.step.is_valid())
     }
 
     /// The tables, with what they were measured on.
@@ -63,7 +59,7 @@ impl Report {
             self.table(),
             self.spread()
         );
-        for point in self.points.iter().filter(|point| !point.is_valid()) {
+        for point in self.points.iter().filter(|point| !point.step.is_valid()) {
             let Point { partitions, processes, step, .. } = point;
             text.push_str(&format!(
                 "\nNo figures for {partitions} partitions with {processes} of each process: {}\n",
@@ -88,7 +84,7 @@ impl Report {
         let mut table = page::table(&header);
         for point in &self.points {
             let figure =
-                |number: f64| if point.is_valid() { format!("{number:.1}") } else { NONE.to_owned() };
+                |number: f64| if point.step.is_valid() { format!("{number:.1}") } else { NONE.to_owned() };
             let idle: f64 = KINDS.iter().map(|kind| point.idle.cores(kind)).sum();
             let drained_us = point.drained.cpu.us_per(AGGREGATOR, point.drained.beacons);
             let mut row =
@@ -109,7 +105,7 @@ impl Report {
     /// How far the largest is from the smallest.
     fn spread(&self) -> String {
         let of = |number: &dyn Fn(&Point) -> f64| {
-            let numbers = self.points.iter().filter(|point| point.is_valid()).map(number);
+            let numbers = self.points.iter().filter(|point| point.step.is_valid()).map(number);
             let (low, high) = numbers.fold((f64::MAX, 0.0f64), |(low, high), n| (low.min(n), high.max(n)));
             if high == 0.0 { NONE.to_owned() } else { format!("{:.2}", high / low.max(1e-9)) }
         };
