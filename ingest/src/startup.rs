@@ -135,12 +135,9 @@ impl Ingest {
         };
         let (public, address) = bind_public(Data::new(service))?;
         let (public_handle, admin_handle) = (public.handle(), admin.handle());
-        let mut tasks = vec![
-            tokio::spawn(ticks::run(Arc::clone(&log), timely)),
-            tokio::spawn(sweep),
-            tokio::spawn(async { drop(public.await) }),
-            tokio::spawn(async { drop(admin.await) }),
-        ];
+        tokio::spawn(serve("public", public));
+        tokio::spawn(serve("admin", admin));
+        let mut tasks = vec![tokio::spawn(ticks::run(Arc::clone(&log), timely)), tokio::spawn(sweep)];
         tasks.extend(checking.map(tokio::spawn));
         tasks.extend(spool.iter().map(|spool| tokio::spawn(drain::run(Arc::clone(spool), Arc::clone(&log)))));
         Ok(Self {
@@ -194,6 +191,13 @@ impl Ingest {
             }
         }
         self.admin.stop(true).await;
+    }
+}
+
+/// Runs a server until it is told to end.
+async fn serve(name: &'static str, server: Server) {
+    if let Err(error) = server.await {
+        tracing::error!(%error, name, "a server has ended");
     }
 }
 

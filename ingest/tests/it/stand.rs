@@ -19,6 +19,8 @@ use tokio::sync::Mutex;
 pub(crate) const TOPIC: &str = "rum.beacons";
 /// The page that app `web` lists.
 pub(crate) const ORIGIN: &str = "https://app.example";
+/// How long an answer, or a condition, may take.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 static KAFKA: Mutex<Weak<Stack>> = Mutex::const_new(Weak::new());
 
@@ -75,7 +77,8 @@ impl Stand {
         let mut config = config(kafka.kafka_brokers(), apps.path().into());
         change(&mut config);
         let ingest = Ingest::start(config).await.unwrap();
-        Self { ingest, client: Client::new(), kafka, _apps: apps }
+        let client = Client::builder().timeout(PATIENCE).build().unwrap();
+        Self { ingest, client, kafka, _apps: apps }
     }
 
     pub(crate) fn brokers(&self) -> &str {
@@ -113,9 +116,7 @@ pub(crate) async fn wait_for(what: &str, mut condition: impl AsyncFnMut() -> boo
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), waiting)
-        .await
-        .unwrap_or_else(|_| panic!("no {what} in time"));
+    tokio::time::timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("no {what} in time"));
 }
 
 /// What stands on the log now, as text: of each beacon its session, key and debug form.
