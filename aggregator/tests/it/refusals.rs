@@ -32,7 +32,7 @@ async fn what_would_break_the_guarantees_is_refused() {
     config.kafka.properties.insert("max.poll.interval.ms".into(), "3600000".into());
     let sentence = refusal(config).await;
     // 2 × 727 batches by time and 18,150 by records, each with samples of eight days.
-    let expect = "table sli.attempt_samples remembers 10000 parts, but 156832 can be inserted in the 3630 s";
+    let expect = "table sli.attempt_samples remembers 20000 parts, but 156832 can be inserted in the 3630 s";
     assert!(sentence.starts_with(expect), "{sentence}");
 
     stand.clickhouse.execute("CREATE DATABASE IF NOT EXISTS refused").await.unwrap();

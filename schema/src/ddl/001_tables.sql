@@ -2,7 +2,9 @@
 --
 -- Cells are merged by ClickHouse: a row is what one batch adds to its key, so read sums, or the views.
 -- Every table drops a repeated insert of the same token (non_replicated_deduplication_window, in parts):
--- that is what makes the writer's retries and two owners of one partition count once.
+-- that is what makes the writer's retries and two owners of one partition count once. A table by the day needs more, since
+-- late data makes a part in each day that it reaches back to: 20000 are enough for 100 partitions of the log, 10000 elsewhere for
+-- more than 200.
 -- Partitions are as long as the reads and the retention want; a whole part is dropped when its last row expires.
 -- Projections are what the views of objectives read: the same sums without the platform, kept in the same part, so that they
 -- are written, repeated and merged with it. They are read in small pieces, and so have small granules; ClickHouse
@@ -214,7 +216,7 @@ ENGINE = MergeTree
 PARTITION BY toDate(intDiv(start_ms, 86400000))
 ORDER BY (app, journey, start_ms)
 TTL toDateTime(intDiv(start_ms, 1000), 'UTC') + INTERVAL 14 DAY
-SETTINGS non_replicated_deduplication_window = 10000, ttl_only_drop_parts = 1
+SETTINGS non_replicated_deduplication_window = 20000, ttl_only_drop_parts = 1
 COMMENT 'Examples of attempts: bad ones up to a bound, a few good ones';
 
 CREATE TABLE IF NOT EXISTS sli.seen_events
