@@ -310,9 +310,15 @@ impl Numbers {
 
     /// Whether the server goes on computing what objectives counted; if not, say [`LATE`].
     pub(crate) async fn is_current(&self) -> Result<bool, StackError> {
-        let sql =
-            "SELECT count() AS late FROM sli.objective_counts WHERE computed_at < now() - INTERVAL 1 MINUTE";
-        Ok(self.clickhouse.query(sql).await?.first().is_some_and(|row| row["late"] == 0))
+        let sql = "SELECT count() AS counted, countIf(computed_at < now() - INTERVAL 1 MINUTE) AS late \
+            FROM sli.objective_counts";
+        let rows = self.clickhouse.query(sql).await?;
+        match rows.first().map(|row| (&row["counted"], &row["late"])) {
+            // It was never done, or there is nothing to count.
+            Some((counted, _)) if counted == 0 => Ok(self.listed().await?.is_empty()),
+            Some((_, late)) => Ok(late == 0),
+            None => Ok(false),
+        }
     }
 
     async fn rows<T: DeserializeOwned>(

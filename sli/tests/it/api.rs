@@ -105,6 +105,8 @@ async fn the_api_says_what_the_views_say() {
     stand.stop_computing().await;
     let (found, body) = serve.get("/readyz").await;
     assert!(found == 503 && body.contains("was not computed for a minute"), "{found} {body}");
+    stand.forget_counts().await;
+    assert_eq!(serve.get("/readyz").await.0, 503, "it was never computed");
     stand.stop().await;
 }
 

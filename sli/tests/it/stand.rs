@@ -199,6 +199,11 @@ impl Stand {
         }
     }
 
+    /// What objectives counted is gone, as if it had never been computed.
+    pub(crate) async fn forget_counts(&self) {
+        self.admin.execute("TRUNCATE TABLE sli.objective_counts").await.unwrap();
+    }
+
     pub(crate) async fn restart_clickhouse(&self) {
         self.stack.restart_part("clickhouse").await.unwrap();
     }
