@@ -144,7 +144,7 @@ pub enum StackError {
     /// A migration that was applied reads differently now.
     #[error(
         "migration {version} ({name}) was applied with checksum {applied} and now has {current}: \
-         an applied migration must not change, add a new one instead"
+         it changes no more once it is released, and a database that an unreleased program made is made anew"
     )]
     MigrationChanged {
         /// The migration's version.

@@ -408,7 +408,9 @@ impl Shared {
             .stderr(stderr)
             // A Ctrl-C in the terminal is for this program, which stops the parts in their order.
             .process_group(0);
-        process.spawn().map_err(StackError::io("start", &command.program))
+        // What is not found is the launcher: the program itself is not found by it, which its log says.
+        let program = PathBuf::from(process.get_program());
+        process.spawn().map_err(StackError::io("start", &program))
     }
 }
 
