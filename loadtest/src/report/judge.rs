@@ -29,9 +29,13 @@ pub const GROWTH_SECONDS_MIN: f64 = 1_200.0;
 /// Bytes that a process of the aggregator grows by for each byte of state that it tells of: tables that are at least half
 /// full, and an allocator. `cargo run --release -p aggregator --example memory` measures it.
 pub const BYTES_PER_STATE_BYTE: f64 = 1.5;
-/// Share of a run in which memory may still grow: the heap of Kafka and the caches of ClickHouse take a quarter of an hour
-/// to fill, and sessions come to their number.
-pub const WARM_UP_SHARE: f64 = 1.0 / 3.0;
+/// Share of a run in which memory may still grow: caches fill, and ClickHouse comes to its number of remembered inserts.
+pub const WARM_UP_SHARE: f64 = 1.0 / 2.0;
+/// It is no shorter than this, s: a session ends after half an hour of silence, so that as many end as begin only then.
+pub const WARM_UP_S_MIN: f64 = 1_800.0;
+/// Of each stretch of so many seconds the least counts, which is what a part keeps: what a query, a merge or a batch
+/// takes comes and goes.
+const KEPT_S: f64 = 60.0;
 
 const MIB: f64 = 1_048_576.0;
 
@@ -161,7 +165,8 @@ pub fn soak(report: &RunReport) -> Vec<Claim> {
     let played_s = report.timeline.seconds.last().map_or(0.0, |last| last.second as f64 + 1.0);
     let until_ms = from_ms + (played_s * 1_000.0) as i64;
     let all = Observation { samples: report.samples.clone() }.between(from_ms, until_ms);
-    let settled = all.between(from_ms + (played_s * WARM_UP_SHARE * 1_000.0) as i64, until_ms);
+    let warm_up_s = (played_s * WARM_UP_SHARE).max(WARM_UP_S_MIN);
+    let settled = all.between(from_ms + (warm_up_s * 1_000.0) as i64, until_ms);
     let mut claims = vec![freshness(&all, played_s)];
     let parts: Vec<String> = all.processes().into_iter().filter(|name| name != GENERATOR).collect();
     claims.push(endurance(&all, &parts));
@@ -224,13 +229,14 @@ fn memory(settled: &Observation, part: &str) -> Claim {
     let whole: Vec<(f64, f64)> = settled.samples.iter().filter_map(whole).collect();
     let what = format!("Memory of {part} does not grow");
     let limit = format!("less than {GROWTH_PERCENT_MAX} % or {} MiB an hour", GROWTH_BYTES_MIN / MIB);
-    let (Some(trend), Some(whole)) = (Trend::of(&points), Trend::of(&whole)) else {
+    let (Some(trend), Some(whole)) = (Trend::of(&kept(&points)), Trend::of(&kept(&whole))) else {
         return Claim::new(what, limit, "it was not seen long enough", None);
     };
-    if trend.seconds < GROWTH_SECONDS_MIN {
+    let watched_s = points.last().map_or(0.0, |last| last.0) - points.first().map_or(0.0, |first| first.0);
+    if watched_s < GROWTH_SECONDS_MIN {
         // The slope of a minute says nothing about an hour, and looks as if it did.
         let mib = number(whole.mean / MIB);
-        let found = format!("{mib} MiB on average, over {:.0} s, too short for a verdict", trend.seconds);
+        let found = format!("{mib} MiB on average, over {watched_s:.0} s, too short for a verdict");
         return Claim::new(what, limit, found, None);
     }
     let percent = 100.0 * trend.per_hour / whole.mean.max(1.0);
@@ -246,6 +252,16 @@ fn memory(settled: &Observation, part: &str) -> Claim {
     );
     let flat = percent < GROWTH_PERCENT_MAX || trend.per_hour < GROWTH_BYTES_MIN;
     Claim::new(what, limit, found, flat)
+}
+
+/// The lowest point of each [`KEPT_S`]; what is left at the end, and not as long, counts with the last of them.
+fn kept(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    let (Some(first), Some(last)) = (points.first(), points.last()) else { return Vec::new() };
+    let whole = ((last.0 - first.0) / KEPT_S).floor() - 1.0;
+    let stretch = |point: &(f64, f64)| ((point.0 - first.0) / KEPT_S).floor().min(whole);
+    let lowest =
+        |points: &[(f64, f64)]| points.iter().copied().min_by(|one, other| one.1.total_cmp(&other.1));
+    points.chunk_by(|one, next| stretch(one) == stretch(next)).filter_map(lowest).collect()
 }
 
 fn seconds(sample: &Sample) -> f64 {

@@ -7,15 +7,12 @@ pub struct Trend {
     pub mean: f64,
     /// Growth of the line in an hour, in the unit of the values.
     pub per_hour: f64,
-    /// From the first point to the last, s.
-    pub seconds: f64,
 }
 
 impl Trend {
     /// The line of least squares through points of seconds and value; `None` for fewer than two moments.
     pub fn of(points: &[(f64, f64)]) -> Option<Self> {
         let count = points.len() as f64;
-        let (first, last) = (points.first()?.0, points.last()?.0);
         let mean_of = |pick: fn(&(f64, f64)) -> f64| points.iter().map(pick).sum::<f64>() / count;
         let (mean_s, mean) = (mean_of(|point| point.0), mean_of(|point| point.1));
         let (mut together, mut alone) = (0.0, 0.0);
@@ -23,7 +20,7 @@ impl Trend {
             together += (seconds - mean_s) * (value - mean);
             alone += (seconds - mean_s).powi(2);
         }
-        (alone > 0.0).then(|| Self { mean, per_hour: together / alone * 3_600.0, seconds: last - first })
+        (alone > 0.0).then(|| Self { mean, per_hour: together / alone * 3_600.0 })
     }
 }
 
@@ -38,7 +35,6 @@ mod tests {
         let trend = Trend::of(&points).unwrap();
         assert!((trend.per_hour - 10.0).abs() < 1e-6, "{trend:?}");
         assert!((trend.mean - 102.5).abs() < 0.01, "{trend:?}");
-        assert_eq!(trend.seconds, 1_799.0);
     }
 
     #[test]
