@@ -1,18 +1,17 @@
 //! What one machine takes, and what a traffic needs beyond it.
 //!
-//! First the knee of each part is looked for ([`search`]): of the whole pipeline by answers and freshness, of ingest alone while
-//! nobody reads the log, and of the aggregator by how fast it catches up with what that left. Then two rates below the knee are
-//! measured to make a [`model`], and a third, higher one on a new stack to check it: its CPU is predicted before, and its counts
+//! First the knee of the whole pipeline is looked for, by answers and freshness ([`search`]). Two rates below it are measured to
+//! make a [`model`]. Then comes the knee of ingest alone while nobody reads the log, and how fast the aggregator catches up with
+//! what that left. A third rate, higher than the two, on a new stack checks the model: its CPU is predicted before, and its counts
 //! are compared with the truth. Everything runs on the machine that sends, so knees are lower than a server's own; CPU for a
 //! beacon is hardly changed by that, and is what the rest is computed from.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use deploy::stack::{AGGREGATOR, CLICKHOUSE, GRACE_MS, KAFKA, PARTITIONS};
+use deploy::stack::{AGGREGATOR, CLICKHOUSE, KAFKA, PARTITIONS};
 use deploy::topic::BEACONS;
 
-use crate::cost::settled::settling_ms;
 use crate::cost::{Cpu, Meter, disk};
 use crate::fleet::{Fleet, KINDS, Size, by_kind};
 use crate::observe::now_ms;
@@ -80,15 +79,17 @@ pub async fn run(settings: &Settings) -> anyhow::Result<Report> {
     eprintln!("warming up");
     looking.step(FIRST_RATE, WARM_UP_NEW.as_secs(), Duration::ZERO).await?;
     let whole = looking.knee("the whole pipeline", FIRST_RATE).await?;
-    fleet.stop_aggregators().await;
-    let alone = looking.knee("ingest alone", (whole.knee.holds / 2.0).max(FIRST_RATE)).await?;
-    let drained = drain(&fleet, alone.beacons()).await?;
     let rate = |share: f64| (whole.knee.holds.max(FIRST_RATE / 4.0) * share).round();
     let seconds = settings.step_s * MODEL_STEPS;
     eprintln!("measuring two rates for the model");
     let [low, high] = MODEL_SHARES.map(rate);
+    // What the search left behind is no cost of these rates.
+    fleet.at_rest(PATIENCE).await?;
     let low = looking.step(low, seconds, WARM_UP).await?;
     let high = looking.step(high, seconds, WARM_UP).await?;
+    fleet.stop_aggregators().await;
+    let alone = looking.knee("ingest alone", (whole.knee.holds / 2.0).max(FIRST_RATE)).await?;
+    let drained = drain(&fleet, alone.beacons()).await?;
     fleet.stop().await;
     let mut model = Model::line(&low, &high);
 
@@ -167,11 +168,13 @@ impl Looking<'_> {
 ///
 /// # Errors
 /// When they do not start, or take too long.
-pub async fn drain(fleet: &Fleet, beacons: u64) -> anyhow::Result<Drained> {
+async fn drain(fleet: &Fleet, beacons: u64) -> anyhow::Result<Drained> {
     eprintln!("catching up with {beacons} beacons");
     let until_ms = now_ms();
-    fleet.start_aggregators().await?;
+    // Not when they are ready: they read from then on, and before.
+    fleet.launch_aggregators()?;
     let meter = Meter::start(fleet.processes(&[AGGREGATOR, KAFKA, CLICKHOUSE]))?;
+    fleet.aggregators_ready().await?;
     fleet.aggregators().written(until_ms, PATIENCE).await?;
     Ok(Drained { beacons, cpu: by_kind(&meter.read()?) })
 }
@@ -189,8 +192,7 @@ async fn check(
     eprintln!("measuring {rate} beacons/s to check the model");
     let traffic = traffic(rate, seconds + WARM_UP_NEW.as_secs(), settings.seed);
     let step = measure(fleet, &traffic, WARM_UP_NEW, ledger, &settings.limits).await?;
-    let until_ms = now_ms() + settling_ms(GRACE_MS);
-    fleet.aggregators().written(until_ms, PATIENCE).await?;
+    fleet.at_rest(PATIENCE).await?;
     let stack = fleet.stack();
     let verified = verify::verify(&verify::Settings {
         ledger: ledger.with_extension("0.jsonl"),
@@ -200,7 +202,6 @@ async fn check(
     })
     .await?;
     verified.differences().for_each(|difference| eprintln!("{difference}"));
-    disk::merged(stack.clickhouse()?, "sli").await?;
     let rows = stack.query("SELECT sum(events) AS events FROM sli.batches").await?;
     let events = rows.first().and_then(|row| row["events"].as_u64()).unwrap_or_default();
     Ok(Checked {

@@ -9,15 +9,16 @@ use std::time::Duration;
 
 use anyhow::bail;
 use deploy::definitions;
+use deploy::migration::DATABASE;
 use deploy::progress::Progress;
 use deploy::stack::{
     AGGREGATOR, CLICKHOUSE, DEFINITIONS_TOKEN, GRACE_MS, INGEST, KAFKA, Parts, Stack, StackOptions,
 };
 use schema::definition::EngineSettings;
 
-use crate::cost::Cpu;
-use crate::cost::settled::Aggregators;
-use crate::observe::Process;
+use crate::cost::settled::{Aggregators, settling_ms};
+use crate::cost::{Cpu, disk};
+use crate::observe::{Process, now_ms};
 use crate::parts::{AggregatorPlace, IngestPlace, Member, Ports, Programs, command};
 
 /// How long anything may take to start on a machine that is busy with other things.
@@ -108,7 +109,8 @@ impl Fleet {
             let service = fleet.service(AGGREGATOR, number, &programs, env, (&url, &admin))?;
             fleet.aggregators.push(service);
         }
-        fleet.start_aggregators().await?;
+        fleet.launch_aggregators()?;
+        fleet.aggregators_ready().await?;
         let set = definitions::load(&programs.definitions, engine_settings())?;
         if let Some(aggregator) = fleet.aggregators.first() {
             definitions::post(aggregator.member.admin_url(), DEFINITIONS_TOKEN, &set).await?;
@@ -168,12 +170,19 @@ impl Fleet {
         }
     }
 
-    /// Starts all aggregators, and returns when they do their work.
+    /// Starts the processes of all aggregators.
+    ///
+    /// # Errors
+    /// When one does not start.
+    pub fn launch_aggregators(&self) -> anyhow::Result<()> {
+        self.aggregators.iter().try_for_each(|service| service.member.start())
+    }
+
+    /// Returns when all aggregators do their work.
     ///
     /// # Errors
     /// When one does not.
-    pub async fn start_aggregators(&self) -> anyhow::Result<()> {
-        self.aggregators.iter().try_for_each(|service| service.member.start())?;
+    pub async fn aggregators_ready(&self) -> anyhow::Result<()> {
         self.ready(&self.aggregators).await
     }
 
@@ -196,6 +205,15 @@ impl Fleet {
     pub fn aggregators(&self) -> Aggregators {
         let urls = self.aggregators.iter().map(|service| service.member.admin_url().to_owned()).collect();
         Aggregators { urls, partitions: self.partitions }
+    }
+
+    /// Returns when nothing is left to do: attempts have settled, their rows are written, and nothing is merged.
+    ///
+    /// # Errors
+    /// When that takes longer than `patience`.
+    pub async fn at_rest(&self, patience: Duration) -> anyhow::Result<()> {
+        self.aggregators().written(now_ms() + settling_ms(GRACE_MS), patience).await?;
+        disk::merged(self.stack.clickhouse()?, DATABASE).await
     }
 
     /// Every process that runs now, of the kinds that are asked for.

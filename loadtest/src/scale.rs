@@ -1,7 +1,6 @@
 //! What growing does to the cost of a beacon: more partitions, more ingests, more aggregators, each on a stack of its own.
 //!
-//! Every size gets the same traffic at the same rate, so that only the size differs: CPU for a beacon, and then how the
-//! aggregators catch up with what came while they were stopped. All processes share this machine's cores, so more of them
+//! Every size gets the same traffic at the same rate, so that only the size differs. All processes share this machine's cores, so more of them
 //! cannot be faster here; what of a beacon's cost stays the same is what scales when they are put on machines of their own.
 
 use std::path::PathBuf;
@@ -9,12 +8,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::capacity::drain;
-use crate::capacity::report::Drained;
 use crate::capacity::step::{Limits, Step, measure, traffic};
 use crate::cost::{Cpu, Meter};
 use crate::fleet::{Fleet, KINDS, Size, by_kind};
-use crate::observe::now_ms;
 use crate::report::machine::{self, Machine};
 
 pub mod report;
@@ -59,8 +55,6 @@ pub struct Point {
     pub idle: Cpu,
     /// The traffic.
     pub step: Step,
-    /// The backlog.
-    pub drained: Drained,
 }
 
 /// Measures every size.
@@ -96,13 +90,9 @@ async fn point(settings: &Settings, partitions: i32, processes: usize) -> anyhow
     let limits = Limits { p99_ms: f64::MAX, freshness_ms: u64::MAX };
     let sent = traffic(settings.rate, settings.seconds + WARM_UP.as_secs(), settings.seed);
     let step = measure(&fleet, &sent, WARM_UP, &ledger, &limits).await?;
-    fleet.aggregators().written(now_ms(), PATIENCE).await?;
-    // Not before the traffic: a stack that has just started is not idle.
+    // Not before the traffic: a stack that has just started is not idle, nor is one whose attempts have not settled.
+    fleet.at_rest(PATIENCE).await?;
     let idle = by_kind(&Meter::over(fleet.processes(&KINDS), IDLE_FOR).await?);
-    fleet.stop_aggregators().await;
-    let more = traffic(settings.rate, settings.seconds, settings.seed + 100);
-    let backlog = measure(&fleet, &more, Duration::ZERO, &ledger, &limits).await?;
-    let drained = drain(&fleet, backlog.accepted).await?;
     fleet.stop().await;
-    Ok(Point { partitions, processes, idle, step, drained })
+    Ok(Point { partitions, processes, idle, step })
 }

@@ -10,7 +10,7 @@ use super::rate;
 
 /// What `--help` ends with.
 pub(crate) const EXAMPLES: &str = "Examples:
-  1 to 32 partitions, and up to four ingests and aggregators:
+  1 to 64 partitions, and up to four ingests and aggregators:
     loadtest scale
   The numbers for machines, and the page of the documentation written anew:
     loadtest scale --json docs/scale.json --page docs/capacity.md
@@ -32,7 +32,7 @@ pub(crate) struct Arguments {
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(3..=3_600))]
     seconds: u64,
     /// Partitions, each with one ingest and one aggregator.
-    #[arg(long, value_delimiter = ',', default_values_t = [1, 4, 16, 32], value_parser = clap::value_parser!(i32).range(1..=1_000))]
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 4, 16, 64], value_parser = clap::value_parser!(i32).range(1..=1_000))]
     partitions: Vec<i32>,
     /// Numbers of ingests, and of as many aggregators.
     #[arg(long, value_delimiter = ',', default_values_t = [2, 4], value_parser = counts)]

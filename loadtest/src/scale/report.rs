@@ -5,12 +5,13 @@ use deploy::stack::{AGGREGATOR, INGEST};
 use serde::{Deserialize, Serialize};
 
 use super::Point;
+use crate::capacity::sum_cores;
 use crate::fleet::KINDS;
 use crate::page::{self, NONE, align_right};
 use crate::report::machine::Machine;
 
 /// Version of the JSON.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Everything that was found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -72,33 +73,25 @@ impl Report {
     fn table(&self) -> Table {
         let mut header = vec!["partitions".to_owned(), "ingests, aggregators".to_owned()];
         header.extend(KINDS.iter().map(|kind| format!("{kind} µs a beacon")));
-        header.extend(
-            [
-                "together",
-                "idle cores together",
-                "aggregator µs a beacon, catching up",
-                "drained a second and core",
-            ]
-            .map(str::to_owned),
-        );
+        header.extend(["together", "cores", "of them idle", "p99 ms", "tables behind s"].map(str::to_owned));
         let mut table = page::table(&header);
         for point in &self.points {
             let figure =
                 |number: f64| if point.step.is_valid() { format!("{number:.1}") } else { NONE.to_owned() };
-            let idle: f64 = KINDS.iter().map(|kind| point.idle.cores(kind)).sum();
-            let drained_us = point.drained.cpu.us_per(AGGREGATOR, point.drained.beacons);
+            let (p99_ms, behind_ms) = (point.step.p99_ms, point.step.freshness_ms);
             let mut row =
                 vec![point.partitions.to_string(), format!("{}, {}", point.processes, point.processes)];
             row.extend(KINDS.iter().map(|kind| figure(point.us_per_beacon(kind))));
             row.extend([
                 figure(point.us_together()),
-                format!("{idle:.3}"),
-                format!("{drained_us:.1}"),
-                format!("{:.0}", 1e6 / drained_us.max(1e-9)),
+                format!("{:.2}", sum_cores(&point.step.cpu)),
+                format!("{:.3}", sum_cores(&point.idle)),
+                p99_ms.map_or(NONE.to_owned(), |ms| format!("{ms:.0}")),
+                behind_ms.map_or(NONE.to_owned(), |ms| format!("{:.1}", ms as f64 / 1_000.0)),
             ]);
             table.add_row(row);
         }
-        align_right(&mut table, 0..=9);
+        align_right(&mut table, 0..=10);
         table
     }
 
